@@ -1,0 +1,3 @@
+"""perfsuite's own tests need pytester; everything else comes from the plugin."""
+
+pytest_plugins = ["pytester"]

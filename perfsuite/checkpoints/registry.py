@@ -1,0 +1,165 @@
+"""The table of checkpoints, and how a name or a path is looked up in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from perfsuite.checkpoints.folder import FolderSource
+from perfsuite.checkpoints.hub import HubSource
+from perfsuite.checkpoints.random_sdxl import RandomSdxlSource
+from perfsuite.errors import CheckpointError
+from perfsuite.workload import Workload
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionXLPipeline
+
+TUTORIAL_PROMPT = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
+
+_POCKET_PROMPTS = (
+    TUTORIAL_PROMPT,
+    "Cat in a desert, warm color palette, detailed",
+    "A fox in the snow",
+    "Robot in a city, cold color palette",
+    "A photo of a panda in space",
+    "Penguin in a sea, warm color palette, 8k",
+)
+_SDXL_PROMPTS = (
+    TUTORIAL_PROMPT,
+    "A lighthouse on a cliff at dusk, oil painting",
+    "Close-up photo of a red fox in fresh snow, shallow depth of field",
+    "Isometric drawing of a small library with large windows",
+    "Street market in the rain, neon signs, reflections, film grain",
+    "A bowl of lemons on a blue table, morning light",
+)
+
+
+class Source(Protocol):
+    """Something that a pipeline can be loaded from."""
+
+    def check(self) -> None:
+        """Find out, quickly and before any weight is loaded, whether `load` can work.
+
+        Raises:
+            CheckpointError: it cannot; the message names the way out.
+        """
+
+    def identity(self) -> str:
+        """What tells these weights from others: a digest, or a repository with its revision."""
+
+    def load(self, dtype: torch.dtype, torch_device: str) -> StableDiffusionXLPipeline:
+        """A new pipeline with weights of `dtype` on `torch_device`."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights, and the work that they are measured with.
+
+    Attributes:
+        name: names the checkpoint in options and baselines.
+        source: where the weights come from.
+        latency: the workload whose time is measured.
+        quality: the workload whose images are scored.
+        about: one line for people.
+        portable_references: whether reference images made on one machine hold on another; not so
+            for long schedules at full size, which diverge between GPU models.
+    """
+
+    name: str
+    source: Source
+    latency: Workload
+    quality: Workload
+    about: str
+    portable_references: bool = False
+
+
+def _sdxl_workloads() -> tuple[Workload, Workload]:
+    latency = Workload((TUTORIAL_PROMPT,), (0,), 30, 5.0, 1024, 1024)
+    return latency, Workload(_SDXL_PROMPTS, (0, 1), 30, 5.0, 1024, 1024)
+
+
+def _built_in() -> dict[str, Checkpoint]:
+    pocket = Checkpoint(
+        "pocket",
+        FolderSource(Path(__file__).parent / "pocket"),
+        latency=Workload((TUTORIAL_PROMPT,), (0,), 10, 5.0, 64, 64),
+        quality=Workload(_POCKET_PROMPTS, (0, 1), 30, 5.0, 64, 64),
+        about="SDXL in miniature, trained, ships in the package: 64x64 pixels, no network needed",
+        portable_references=True,
+    )
+    latency, quality = _sdxl_workloads()
+    sdxl = Checkpoint("sdxl", HubSource(), latency, quality, "SDXL base 1.0 from the hub")
+    fixed = Checkpoint(
+        "sdxl-fp16-vae",
+        HubSource(fp16_vae=True),
+        latency,
+        quality,
+        "SDXL base 1.0 with the VAE that does not overflow in fp16",
+    )
+    random = Checkpoint(
+        "sdxl-random",
+        RandomSdxlSource(),
+        latency,
+        quality,
+        "SDXL's full-size configuration with seeded random weights; nothing is downloaded",
+    )
+    return {each.name: each for each in (pocket, sdxl, fixed, random)}
+
+
+_CHECKPOINTS = _built_in()
+
+
+def checkpoint_names() -> tuple[str, ...]:
+    """Names of all registered checkpoints."""
+    return tuple(_CHECKPOINTS)
+
+
+def register_checkpoint(checkpoint: Checkpoint) -> None:
+    """Add a checkpoint to the table.
+
+    Raises:
+        CheckpointError: the name is taken.
+    """
+    if checkpoint.name in _CHECKPOINTS:
+        raise CheckpointError(
+            f"checkpoint '{checkpoint.name}' is registered already", mend="choose another name"
+        )
+    _CHECKPOINTS[checkpoint.name] = checkpoint
+
+
+def find_checkpoint(wish: str) -> Checkpoint:
+    """The checkpoint of that name, or of a local folder in the layout of `save_pretrained`.
+
+    A local folder is measured with SDXL's workloads at the size its own UNet was made for.
+
+    Raises:
+        CheckpointError: neither a registered name nor a folder.
+    """
+    if wish in _CHECKPOINTS:
+        return _CHECKPOINTS[wish]
+    folder = Path(wish).expanduser()
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"unknown checkpoint '{wish}'",
+            mend=f"--perf-checkpoint takes {', '.join(_CHECKPOINTS)}, or a local folder",
+        )
+    source = FolderSource(folder.resolve())
+    source.check()
+    side = source.native_size()
+    latency, quality = _sdxl_workloads()
+    return Checkpoint(
+        folder.resolve().name,
+        source,
+        _resized(latency, side),
+        _resized(quality, side),
+        f"local folder {folder}",
+    )
+
+
+def _resized(workload: Workload, side: int) -> Workload:
+    return Workload(
+        workload.prompts, workload.seeds, workload.steps, workload.guidance_scale, side, side
+    )

@@ -1,0 +1,106 @@
+"""The command line: `perfsuite tiers`, `record`, `record-references`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfsuite.errors import PerfsuiteError
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.progress import ProgressLine
+from perfsuite.settings import resolve_settings
+
+if TYPE_CHECKING:
+    from perfsuite.references import References
+    from perfsuite.settings import Settings
+
+
+class _Commands(click.Group):
+    """Shows perfsuite's own errors as one line, with exit code 2, as click does for usage."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except PerfsuiteError as error:
+            raise click.UsageError(str(error)) from None
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="perfsuite")
+def main() -> None:
+    """Performance-regression tests for SDXL diffusion pipelines; measure with `pytest -m perf`."""
+
+
+@main.command()
+def tiers() -> None:
+    """Print the ladder: what each tier adds and why."""
+    with quietly():
+        from perfsuite.ladder import tiers as registered
+        from perfsuite.report import render_tiers
+    width = min(shutil.get_terminal_size().columns, 100)
+    click.echo(render_tiers(registered(), width=width, colour=sys.stdout.isatty()), nl=False)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1, 100))
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def record(runs: int, pytest_arguments: tuple[str, ...]) -> None:
+    """Record a baseline from several runs, each in a fresh process.
+
+    The first run replaces what is there, the others are added. What is given after the options
+    goes to pytest, for instance --perf-tiers fp32,bf16.
+    """
+    for number in range(1, runs + 1):
+        how = "replace" if number == 1 else "add"
+        click.secho(f"run {number} of {runs}", bold=True)
+        command = [sys.executable, "-m", "pytest", "-m", "perf", "-k", "latency", "-q"]
+        done = subprocess.run([*command, f"--perf-update={how}", *pytest_arguments], check=False)
+        if done.returncode != 0:
+            click.echo(f"run {number} ended with pytest's exit code {done.returncode}", err=True)
+            raise SystemExit(done.returncode)
+
+
+@main.command("record-references")
+@click.argument("checkpoint", default="pocket")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--baselines", default="baselines", show_default=True, help="Folder to write to.")
+def record_references(checkpoint: str, device: str, baselines: str) -> None:
+    """Make the fp32 reference images and latents of a checkpoint."""
+    root = Path.cwd()
+    given = {"checkpoint": checkpoint, "device": device, "baselines": baselines}
+    settings = resolve_settings(given, root)
+    import_libraries()
+    progress = ProgressLine(sys.stderr)
+    progress.begin("references")
+    try:
+        references = _make_references(settings, root, progress)
+    finally:
+        progress.end()
+    click.echo(f"{len(references.images)} reference images in {references.folder}")
+
+
+def _make_references(settings: Settings, root: Path, progress: ProgressLine) -> References:
+    from perfsuite.ladder import build_tier
+    from perfsuite.prepare import prepare_run
+    from perfsuite.references import record_references as record
+    from perfsuite.run import make_images
+
+    run = prepare_run(settings, root, scores_images=False)
+    name = run.checkpoint.name
+    keyed = Path(run.store.hardware_key, "references", name)
+    portable = Path("references", name)
+    folder = settings.baselines / (portable if run.checkpoint.portable_references else keyed)
+    with build_tier(run.tiers[0], run.checkpoint, run.device) as built, quietly():
+        return record(
+            folder,
+            checkpoint=name,
+            identity=run.record.identity,
+            workload=run.checkpoint.quality,
+            environment=run.environment,
+            images=make_images(built, progress=progress.update),
+        )

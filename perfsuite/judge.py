@@ -1,0 +1,313 @@
+"""From samples and a baseline to a verdict. Pure functions: no clock, no file, no printing.
+
+The unit of noise is the run. Two runs of the same code differ more than the samples within either,
+so a test on the pooled samples of two runs finds 'significant' differences that are none. What is
+judged is therefore one number per run, the median over its samples of log(tier / control), and its
+deviation is held against the spread of that number *between* recorded runs.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy import stats
+
+from perfsuite.measure.measurement import LatencySamples
+
+POWER = 0.95
+"""Probability with which the smallest visible slowdown would have been called a regression."""
+
+_MOST_RUNS_TO_ADVISE = 30
+
+
+class Outcome(str, enum.Enum):
+    """What a verdict says; `recorded` is a run that was made the baseline instead of judged."""
+
+    PASSED = "passed"
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    INCONCLUSIVE = "inconclusive"
+    NO_BASELINE = "no baseline"
+    INVALID = "invalid"
+    RECORDED = "recorded"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How strict the gate is.
+
+    Attributes:
+        tolerance: slowdown that nobody minds, as a fraction.
+        false_alarm_rate: probability that *any* of a family's verdicts on unchanged code is
+            `regressed`.
+        family: how many verdicts are judged together; each gets its share of the rate (Bonferroni).
+        assumed_spread: standard deviation between runs of log(tier / control) that is assumed
+            before any is known.
+        assumed_weight: how many observed degrees of freedom that assumption counts for.
+    """
+
+    tolerance: float = 0.05
+    false_alarm_rate: float = 0.01
+    family: int = 1
+    assumed_spread: float = 0.02
+    assumed_weight: int = 4
+
+    @property
+    def level(self) -> float:
+        """False-alarm rate of one verdict."""
+        return self.false_alarm_rate / self.family
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviation between runs, in units of log latency, and what it is known from.
+
+    Attributes:
+        deviation: standard deviation of one run.
+        freedom: degrees of freedom of that estimate.
+        runs: smallest number of runs that any tier of the baseline has.
+    """
+
+    deviation: float
+    freedom: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class LatencyVerdict:
+    """A verdict with all that it rests on; None where there was nothing to compute it from.
+
+    Attributes:
+        outcome: what it says.
+        reason: one line for people.
+        measured_s: median latency, seconds.
+        measured_interval_s: 95 % interval of that median within this run, seconds.
+        baseline_s: latency that it was held against, seconds.
+        change: control-normalised slowdown, as a fraction; negative is faster.
+        change_interval: 95 % prediction interval of the change, as fractions.
+        smallest_visible: slowdown that would have been called a regression with 95 % power.
+        tolerance: from the policy.
+    """
+
+    outcome: Outcome
+    reason: str
+    measured_s: float
+    measured_interval_s: tuple[float, float]
+    baseline_s: float | None = None
+    change: float | None = None
+    change_interval: tuple[float, float] | None = None
+    smallest_visible: float | None = None
+    tolerance: float | None = None
+
+
+def normalised_latency(run: LatencySamples) -> float:
+    """Median over a run's samples of log(tier / control); dimensionless."""
+    return statistics.median(
+        math.log(sample / control)
+        for sample, control in zip(run.samples_s, run.control_s, strict=True)
+    )
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float]:
+    """Distribution-free 95 % interval of a median, from order statistics.
+
+    W. J. Conover, 'Practical Nonparametric Statistics', 3rd ed., 1999, section 3.2, as scipy has
+    it.
+    """
+    interval: Any = stats.quantile_test(samples, p=0.5).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)
+
+
+def between_run_spread(tiers: Iterable[Sequence[LatencySamples]], policy: Policy) -> Spread:
+    """Spread between runs, pooled over tiers and tempered by the policy's assumption.
+
+    Each tier has few runs, so its own estimate is poor. Estimates are pooled over tiers and
+    combined with the assumed spread as a scaled inverse chi-squared prior, weighted by degrees of
+    freedom (G. K. Smyth, 'Linear models and empirical Bayes methods for assessing differential
+    expression', 2004, eq. for the moderated variance). With single runs only, the assumption is
+    all there is.
+    """
+    squares = policy.assumed_weight * policy.assumed_spread**2
+    freedom = float(policy.assumed_weight)
+    fewest = 0
+    for runs in tiers:
+        values = [normalised_latency(run) for run in runs]
+        fewest = min(fewest or len(values), len(values))
+        if len(values) > 1:
+            squares += statistics.variance(values) * (len(values) - 1)
+            freedom += len(values) - 1
+    return Spread(math.sqrt(squares / freedom), freedom, fewest)
+
+
+def judge_latency(
+    new: LatencySamples,
+    baseline: Sequence[LatencySamples],
+    spread: Spread,
+    policy: Policy,
+    *,
+    accepted_s: float | None = None,
+) -> LatencyVerdict:
+    """Hold a run against recorded runs of the same tier.
+
+    Let d be the new run's normalised log latency less the mean of the n recorded runs'. If nothing
+    has changed, d / (s sqrt(1 + 1/n)) follows Student's t: the prediction interval for one further
+    observation (W. Q. Meeker, G. J. Hahn, L. A. Escobar, 'Statistical Intervals', 2nd ed., 2017,
+    section 4.8).
+
+    - `regressed`: d is above log(1 + tolerance), and 'no slower than before' is refuted at the
+      policy's level (one-sided).
+    - `improved`: the same, downwards.
+    - `passed`: neither, and a slowdown of twice the tolerance would have been called a regression
+      with 95 % power.
+    - `inconclusive`: neither, and it would not.
+    - `invalid`: the control is not the one that the baseline was recorded with.
+
+    Args:
+        new: the run to judge.
+        baseline: recorded runs of the same tier, at least one.
+        spread: from `between_run_spread`.
+        policy: how strict to be.
+        accepted_s: latency to hold against instead of the recorded one, if a person has set it.
+    """
+    measured_s = statistics.median(new.samples_s)
+    interval_s = median_interval(new.samples_s)
+    recorded_s = statistics.median(statistics.median(run.samples_s) for run in baseline)
+    baseline_s = accepted_s or recorded_s
+    if any(run.control != new.control for run in baseline):
+        reason = (
+            f"control '{new.control}' does not compare with the baseline's "
+            f"'{baseline[0].control}': record anew with --perf-update"
+        )
+        return LatencyVerdict(Outcome.INVALID, reason, measured_s, interval_s, baseline_s)
+
+    expected = statistics.fmean(normalised_latency(run) for run in baseline)
+    expected += math.log(baseline_s / recorded_s)
+    difference = normalised_latency(new) - expected
+    error = spread.deviation * math.sqrt(1 + 1 / len(baseline))
+    bar = _bar(error, spread.freedom, policy)
+    visible = _visible(error, spread.freedom, policy)
+    half_width = float(stats.t.ppf(0.975, spread.freedom)) * error
+    outcome = _outcome(difference, bar, visible, policy)
+    return LatencyVerdict(
+        outcome=outcome,
+        reason=_reason(outcome, spread, len(baseline), policy),
+        measured_s=measured_s,
+        measured_interval_s=interval_s,
+        baseline_s=baseline_s,
+        change=math.expm1(difference),
+        change_interval=(
+            math.expm1(difference - half_width),
+            math.expm1(difference + half_width),
+        ),
+        smallest_visible=math.expm1(visible),
+        tolerance=policy.tolerance,
+    )
+
+
+def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> LatencyVerdict:
+    """A verdict on a run that there is nothing to hold against."""
+    return LatencyVerdict(
+        outcome, reason, statistics.median(new.samples_s), median_interval(new.samples_s)
+    )
+
+
+def _bar(error: float, freedom: float, policy: Policy) -> float:
+    """Log slowdown above which a run is called a regression."""
+    critical = float(stats.t.ppf(1 - policy.level, freedom)) * error
+    return max(math.log1p(policy.tolerance), critical)
+
+
+def _visible(error: float, freedom: float, policy: Policy) -> float:
+    """Log slowdown that is called a regression with probability `POWER`."""
+    return _bar(error, freedom, policy) + float(stats.t.ppf(POWER, freedom)) * error
+
+
+def _outcome(difference: float, bar: float, visible: float, policy: Policy) -> Outcome:
+    if difference > bar:
+        return Outcome.REGRESSED
+    if difference < -bar:
+        return Outcome.IMPROVED
+    if visible <= math.log1p(2 * policy.tolerance):
+        return Outcome.PASSED
+    return Outcome.INCONCLUSIVE
+
+
+def _reason(outcome: Outcome, spread: Spread, runs: int, policy: Policy) -> str:
+    if outcome is Outcome.IMPROVED:
+        return "faster beyond doubt: make it the baseline with --perf-update"
+    if outcome is not Outcome.INCONCLUSIVE:
+        return ""
+    needed = _runs_needed(spread, runs, policy)
+    if needed is None:
+        wider = 2 * policy.tolerance
+        return f"runs differ too much here for this tolerance: try --perf-tolerance {wider:.2g}"
+    return f"{_of_runs(runs)} too few to settle it: perfsuite record --runs {needed}"
+
+
+def _of_runs(runs: int) -> str:
+    return "one baseline run is" if runs == 1 else f"{runs} baseline runs are"
+
+
+def _runs_needed(spread: Spread, runs: int, policy: Policy) -> int | None:
+    """Baseline runs with which a slowdown of twice the tolerance would be seen, at this spread."""
+    for needed in range(max(runs + 1, 5), _MOST_RUNS_TO_ADVISE + 1):
+        gained = (needed - runs) * policy.family
+        error = spread.deviation * math.sqrt(1 + 1 / needed)
+        if _visible(error, spread.freedom + gained, policy) <= math.log1p(2 * policy.tolerance):
+            return needed
+    return None
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """How near one image is to its fp32 reference.
+
+    Attributes:
+        prompt: what it shows.
+        seed: of its first noise.
+        ssim: structural similarity, 1 is equal.
+        psnr_db: peak signal-to-noise ratio in decibels; None if the images are equal.
+    """
+
+    prompt: str
+    seed: int
+    ssim: float
+    psnr_db: float | None
+
+
+@dataclass(frozen=True)
+class QualityVerdict:
+    """Whether a tier's images still are the images.
+
+    Attributes:
+        outcome: `passed`, `regressed` or `invalid`.
+        reason: one line for people.
+        min_ssim: the threshold that the worst image had to reach.
+        scores: one for each image.
+    """
+
+    outcome: Outcome
+    reason: str
+    min_ssim: float
+    scores: tuple[ImageScore, ...]
+
+    @property
+    def worst(self) -> ImageScore:
+        """The image that is least like its reference."""
+        return min(self.scores, key=lambda score: score.ssim)
+
+
+def judge_quality(scores: tuple[ImageScore, ...], min_ssim: float) -> QualityVerdict:
+    """The worst image decides; a NaN never passes."""
+    worst = min(scores, key=lambda score: -math.inf if math.isnan(score.ssim) else score.ssim)
+    if worst.ssim >= min_ssim:
+        return QualityVerdict(Outcome.PASSED, "", min_ssim, scores)
+    reason = (
+        f"SSIM {worst.ssim:.4f} is below {min_ssim:.4f} for '{worst.prompt}', seed {worst.seed}"
+    )
+    return QualityVerdict(Outcome.REGRESSED, reason, min_ssim, scores)

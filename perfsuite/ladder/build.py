@@ -1,0 +1,107 @@
+"""Building one tier's pipeline, and freeing it again."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+
+from perfsuite.checkpoints import Checkpoint
+from perfsuite.device import Device
+from perfsuite.ladder.draft import Change, Draft, Finding, Phase
+from perfsuite.ladder.table import Tier, ordered_changes
+from perfsuite.libraries import quietly
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionXLPipeline
+
+
+@dataclass
+class BuiltTier:
+    """A pipeline with all changes of a tier; use it as a context manager, or call `close`.
+
+    Attributes:
+        tier: the row it was built from.
+        checkpoint: where its weights are from.
+        device: where it runs.
+        pipeline: the pipeline; gone after `close`.
+        dtype: dtype of its weights.
+        findings: what building it brought to light.
+        build_s: seconds that loading and changing took; compilation comes with the first image.
+    """
+
+    tier: Tier
+    checkpoint: Checkpoint
+    device: Device
+    pipeline: StableDiffusionXLPipeline
+    dtype: torch.dtype
+    findings: tuple[Finding, ...]
+    build_s: float
+    _undo: contextlib.ExitStack
+
+    def close(self) -> None:
+        """Free the pipeline, forget what was compiled, and restore every setting."""
+        self.pipeline = None
+        self._undo.close()
+        torch.compiler.reset()
+        gc.collect()
+        self.device.release_memory()
+
+    def __enter__(self) -> BuiltTier:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def build_tier(
+    tier: Tier, checkpoint: Checkpoint, device: Device, *, exact_only: bool = False
+) -> BuiltTier:
+    """Load a checkpoint and make a tier's changes, in the ladder's order.
+
+    Args:
+        tier: the tier to build.
+        checkpoint: where the weights come from.
+        device: where the pipeline will run.
+        exact_only: leave out what changes precision, so that only rounding may differ from fp32.
+    """
+    draft = Draft(torch_device=device.name, is_accelerator=device.is_accelerator)
+    try:
+        build_s, _ = device.timed(
+            lambda: _make(draft, checkpoint, ordered_changes(tier, exact_only=exact_only))
+        )
+    except BaseException:
+        draft._undo.close()
+        raise
+    return BuiltTier(
+        tier,
+        checkpoint,
+        device,
+        draft.pipeline,
+        draft.dtype,
+        tuple(draft.findings),
+        build_s,
+        draft._undo,
+    )
+
+
+def _make(draft: Draft, checkpoint: Checkpoint, ordered: tuple[Change, ...]) -> None:
+    for each in ordered:
+        if each.phase is Phase.LOAD:
+            each.apply(draft)
+    pipeline = checkpoint.source.load(draft.dtype, draft.torch_device)
+    pipeline.set_progress_bar_config(disable=True)
+    draft._pipeline = pipeline
+    with quietly():
+        for each in ordered:
+            if each.phase is not Phase.LOAD:
+                each.apply(draft)

@@ -1,0 +1,193 @@
+"""The optimisations themselves, one short function each.
+
+Facts on what the tutorial really ran (Hugging Face, 'Accelerate inference of text-to-image
+diffusion models'): its options, layer filter and shapes are those of its companion repository,
+diffusion-fast.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from perfsuite.ladder.draft import Draft, Phase, change
+
+# Linear layers of these (in, out) features lose more by int8 than they gain.
+INT8_EXCLUDED_SHAPES = frozenset(
+    {
+        (1280, 640),
+        (1920, 1280),
+        (1920, 640),
+        (2048, 1280),
+        (2048, 2560),
+        (2560, 1280),
+        (256, 128),
+        (2816, 1280),
+        (320, 640),
+        (512, 1536),
+        (512, 256),
+        (512, 512),
+        (640, 1280),
+        (640, 1920),
+        (640, 320),
+        (640, 5120),
+        (640, 640),
+        (960, 320),
+        (960, 640),
+    }
+)
+COMPILE_FLAGS = {
+    "conv_1x1_as_mm": True,
+    "coordinate_descent_tuning": True,
+    "coordinate_descent_check_all_directions": True,
+    "epilogue_fusion": False,
+}
+INT8_FLAGS = {"force_fuse_int_mm_with_mul": True, "use_mixed_mm": True}
+
+
+@change(exact=True)
+def full_float32(draft: Draft) -> None:
+    """Matrix products and convolutions in full float32: TF32 is off, and said to be off."""
+    draft.set_for_this_tier(_without_tf32())
+
+
+@change(exact=True)
+def plain_attention(draft: Draft) -> None:
+    """set_default_attn_processor() of UNet and VAE: attention without SDPA."""
+    for module in (draft.pipeline.unet, draft.pipeline.vae):
+        module.set_default_attn_processor()
+
+
+@change(phase=Phase.LOAD, exact=False)
+def bfloat16(draft: Draft) -> None:
+    """Load all weights as torch.bfloat16."""
+    draft.dtype = torch.bfloat16
+
+
+@change(exact=True)
+def fused_attention(draft: Draft) -> None:
+    """AttnProcessor2_0 of diffusers, which calls scaled_dot_product_attention."""
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    for module in (draft.pipeline.unet, draft.pipeline.vae):
+        module.set_attn_processor(AttnProcessor2_0())
+
+
+@change(exact=True)
+def fuse_qkv(draft: Draft) -> None:
+    """pipeline.fuse_qkv_projections(); the unfused weights stay in memory."""
+    draft.pipeline.fuse_qkv_projections()
+
+
+@change(exact=True)
+def pointwise_convs_to_linear(draft: Draft) -> None:
+    """1x1 convolutions with 128 channels in or out become Linear, so that they can be quantised."""
+    from torchao.quantization import swap_conv2d_1x1_to_linear
+
+    for module in (draft.pipeline.unet, draft.pipeline.vae):
+        swap_conv2d_1x1_to_linear(module, _is_pointwise_conv_with_128_channels)
+
+
+@change(exact=False)
+def dynamic_int8(draft: Draft) -> None:
+    """Dynamic int8 activations, int8 weights (torchao) in Linear layers that pass the filter."""
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+    modules = (draft.pipeline.unet, draft.pipeline.vae)
+    if not any(gains_from_int8(layer) for module in modules for layer in module.modules()):
+        draft.find("int8", "no Linear layer of this checkpoint passes the filter of the int8 tier")
+    for module in modules:
+        quantize_(module, Int8DynamicActivationInt8WeightConfig(), filter_fn=gains_from_int8)
+
+
+@change(phase=Phase.COMPILE, exact=True)
+def channels_last(draft: Draft) -> None:
+    """UNet and VAE in channels_last memory format."""
+    draft.pipeline.unet.to(memory_format=torch.channels_last)
+    draft.pipeline.vae.to(memory_format=torch.channels_last)
+
+
+@change(phase=Phase.COMPILE, exact=True)
+def inductor_flags(draft: Draft) -> None:
+    """1x1 convolutions as matrix products, coordinate-descent tuning, no epilogue fusion."""
+    _set_inductor_flags(draft, COMPILE_FLAGS)
+
+
+@change(phase=Phase.COMPILE, exact=True)
+def inductor_int8_flags(draft: Draft) -> None:
+    """Fuse the int8 product with its scale; mixed matrix products."""
+    _set_inductor_flags(draft, INT8_FLAGS)
+
+
+@change(phase=Phase.COMPILE, exact=True)
+def compile_unet_and_vae(draft: Draft) -> None:
+    """torch.compile(fullgraph=True): max-autotune on an accelerator, the default mode on a CPU.
+
+    On a CPU max-autotune takes minutes for what the default mode does in one, at the same speed.
+    """
+    mode = "max-autotune" if draft.is_accelerator else "default"
+    pipeline = draft.pipeline
+    pipeline.unet = torch.compile(pipeline.unet, mode=mode, fullgraph=True)
+    pipeline.vae.decode = torch.compile(pipeline.vae.decode, mode=mode, fullgraph=True)
+
+
+def gains_from_int8(module: nn.Module, name: str = "") -> bool:
+    """Whether a layer is a Linear that the published filter lets through."""
+    return (
+        isinstance(module, nn.Linear)
+        and module.in_features > 16
+        and (module.in_features, module.out_features) not in INT8_EXCLUDED_SHAPES
+    )
+
+
+def _is_pointwise_conv_with_128_channels(module: nn.Module, name: str = "") -> bool:
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and 128 in (module.in_channels, module.out_channels)
+    )
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    matmul = torch.get_float32_matmul_precision()
+    convolution = torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = convolution
+
+
+def _set_inductor_flags(draft: Draft, flags: Mapping[str, bool]) -> None:
+    """Set the flags that this torch has until the tier is freed, and name those that it has not."""
+    from torch._inductor import config
+
+    known: dict[str, Any] = {}
+    for name, value in flags.items():
+        if not hasattr(config, name):
+            draft.find(name, f"torch {torch.__version__} has no inductor flag {name}")
+            continue
+        known[name] = value
+        if _is_ignored(config, name):
+            draft.find(name, f"torch {torch.__version__} ignores the inductor flag {name}")
+    if known:
+        draft.set_for_this_tier(config.patch(known))
+
+
+def _is_ignored(config: Any, name: str) -> bool:
+    """Whether torch's own source says above a flag that it is deprecated or ignored.
+
+    torch marks such flags in a comment only, so the comment is what can be read.
+    """
+    before = inspect.getsource(config).partition(f"\n{name}")[0]
+    comment = re.search(r"((?:\n#[^\n]*)+)$", before)
+    return comment is not None and bool(re.search(r"deprecated|ignored", comment[1], re.I))

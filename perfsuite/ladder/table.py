@@ -1,0 +1,150 @@
+"""The table of tiers. A row states only what it adds to its parent; the rest follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from perfsuite.errors import LadderError
+from perfsuite.ladder import changes
+from perfsuite.ladder.draft import Change
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One rung of the ladder.
+
+    Attributes:
+        name: its name in options, tables and baselines.
+        parent: the rung below, whose changes it has too; None at the foot.
+        changes: what it adds.
+        why: one line for people: what it does and why.
+        published_s: seconds per image in the tutorial (SDXL base 1.0, 30 steps, batch 1,
+            1024x1024, A100 80 GB); None for tiers that it does not have.
+        min_ssim: the lowest SSIM to the fp32 reference that an image of this tier may have.
+        compiles: whether building it needs a compiler.
+    """
+
+    name: str
+    parent: str | None
+    changes: tuple[Change, ...]
+    why: str
+    published_s: float | None = None
+    min_ssim: float = 0.99
+    compiles: bool = False
+
+
+# published_s is from Hugging Face's 'Accelerate inference of text-to-image diffusion models'.
+_LADDER = (
+    Tier(
+        "fp32",
+        None,
+        (changes.full_float32, changes.plain_attention),
+        "no optimisation: float32 without TF32, attention as separate matrix products",
+        published_s=7.36,
+        min_ssim=0.999,
+    ),
+    Tier(
+        "bf16",
+        "fp32",
+        (changes.bfloat16,),
+        "weights and activations in bfloat16: half the memory traffic, matrix units",
+        published_s=4.63,
+        min_ssim=0.99,
+    ),
+    Tier(
+        "sdpa",
+        "bf16",
+        (changes.fused_attention,),
+        "scaled_dot_product_attention: one kernel that never stores the attention matrix",
+        published_s=3.31,
+        min_ssim=0.99,
+    ),
+    Tier(
+        "compile",
+        "sdpa",
+        (changes.channels_last, changes.inductor_flags, changes.compile_unet_and_vae),
+        "torch.compile of UNet and VAE decoder: fewer, fused kernels, no Python between them",
+        published_s=2.54,
+        min_ssim=0.99,
+        compiles=True,
+    ),
+    Tier(
+        "fused-qkv",
+        "compile",
+        (changes.fuse_qkv,),
+        "one matrix product for query, key and value instead of three",
+        published_s=2.52,
+        min_ssim=0.99,
+        compiles=True,
+    ),
+    Tier(
+        "int8",
+        "fused-qkv",
+        (changes.pointwise_convs_to_linear, changes.dynamic_int8, changes.inductor_int8_flags),
+        "dynamic int8 activations times int8 weights in the layers that gain from it",
+        published_s=2.43,
+        min_ssim=0.98,
+        compiles=True,
+    ),
+)
+
+_TIERS: dict[str, Tier] = {tier.name: tier for tier in _LADDER}
+
+
+def tiers() -> tuple[Tier, ...]:
+    """All registered tiers, every parent before its children."""
+    return tuple(_TIERS.values())
+
+
+def register_tier(tier: Tier) -> None:
+    """Add a tier, usually from a `conftest.py`.
+
+    Raises:
+        LadderError: the name is taken, or the parent is not registered.
+    """
+    if tier.name in _TIERS:
+        raise LadderError(f"tier '{tier.name}' is registered already", mend="choose another name")
+    if tier.parent is not None and tier.parent not in _TIERS:
+        raise LadderError(
+            f"tier '{tier.name}' stands on '{tier.parent}', which is not registered",
+            mend=f"register it first, or stand on one of {', '.join(_TIERS)}",
+        )
+    _TIERS[tier.name] = tier
+
+
+def find_tiers(names: Iterable[str]) -> tuple[Tier, ...]:
+    """The tiers of these names, in the ladder's order, each once.
+
+    Raises:
+        LadderError: a name is unknown, or there is none.
+    """
+    wanted = tuple(names)
+    unknown = [name for name in wanted if name not in _TIERS]
+    if unknown:
+        raise LadderError(
+            f"unknown tier '{unknown[0]}'", mend=f"--perf-tiers takes {','.join(_TIERS)}"
+        )
+    if not wanted:
+        raise LadderError("no tier is named", mend=f"--perf-tiers takes {','.join(_TIERS)}")
+    return tuple(tier for tier in tiers() if tier.name in wanted)
+
+
+def lineage(tier: Tier) -> tuple[Tier, ...]:
+    """The tier and all that it stands on, from the foot of the ladder up."""
+    path = [tier]
+    while path[0].parent is not None:
+        path.insert(0, _TIERS[path[0].parent])
+    return tuple(path)
+
+
+def ordered_changes(tier: Tier, *, exact_only: bool = False) -> tuple[Change, ...]:
+    """All changes of a tier in the order in which they are made: by phase, then by rung.
+
+    Args:
+        tier: the tier.
+        exact_only: leave out what changes precision.
+    """
+    every = [each for rung in lineage(tier) for each in rung.changes]
+    kept = [each for each in every if each.exact or not exact_only]
+    return tuple(sorted(kept, key=lambda each: each.phase))

@@ -1,0 +1,177 @@
+"""Taking samples: warm-up until latency has settled, then tier and control turn and turn about."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from perfsuite.device import Device
+from perfsuite.errors import MeasurementError
+from perfsuite.generation import run
+from perfsuite.ladder import BuiltTier
+from perfsuite.measure.control import Control
+from perfsuite.measure.measurement import LatencySamples, Measurement
+
+Progress = Callable[[str, int, int], None]
+"""Told after each step: what is being done, steps done, steps in all."""
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """How many samples to take.
+
+    Attributes:
+        budget_s: seconds for sampling, controls included; warm-up and compilation come on top.
+        min_rounds: samples taken even if the budget is too small for them.
+        max_rounds: samples after which more would tell nothing new.
+        max_warmup: images after which warm-up ends even if latency has not settled.
+        settled: latency has settled when the medians of the last three images and of the three
+            before them differ by less than this fraction.
+    """
+
+    budget_s: float = 30.0
+    min_rounds: int = 5
+    max_rounds: int = 400
+    max_warmup: int = 12
+    settled: float = 0.03
+
+
+class Sampler:
+    """Samples of one piece of work, each right after one of the control.
+
+    pytest-benchmark calls `prepare` as its setup and `sample` as its target, so that its table and
+    JSON are of the very rounds that are judged here.
+
+    Args:
+        work: makes one image.
+        control: the control of the tier's dtype.
+        device: takes the time.
+        plan: how many samples to take.
+        progress: told of every step, between samples and never inside one.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], object],
+        control: Control,
+        device: Device,
+        plan: SamplingPlan,
+        progress: Progress = lambda what, done, total: None,
+    ) -> None:
+        self._work = work
+        self._control = control
+        self._device = device
+        self._plan = plan
+        self._progress = progress
+        self._samples_s: list[float] = []
+        self._control_s: list[float] = []
+        self._rounds = 0
+
+    def warm_up(self) -> tuple[float, ...]:
+        """Make images until latency has settled or `max_warmup` is reached; seconds of each."""
+        taken: list[float] = []
+        while len(taken) < self._plan.max_warmup and not self._has_settled(taken):
+            what = "warm-up" if taken else "first image"
+            self._progress(what, len(taken), self._plan.max_warmup)
+            self._device.timed(self._control.run)
+            taken.append(self._device.timed(self._work)[0])
+        return tuple(taken)
+
+    def plan_rounds(self, warmup_s: tuple[float, ...]) -> int:
+        """Rounds that fit into the budget, from the pace of the last warm-up images."""
+        image_s = statistics.median(warmup_s[-3:])
+        control_s = self._device.timed(self._control.run)[0]
+        fitting = int(self._plan.budget_s / (image_s + control_s))
+        self._rounds = max(self._plan.min_rounds, min(self._plan.max_rounds, fitting))
+        return self._rounds
+
+    def prepare(self) -> None:
+        """Time the control; garbage is collected here, so that it is not collected in a sample."""
+        self._progress("sampling", len(self._samples_s), self._rounds)
+        gc.collect(0)
+        self._control_s.append(self._device.timed(self._control.run)[0])
+
+    def sample(self) -> None:
+        """Time one image."""
+        self._samples_s.append(self._device.timed(self._work)[0])
+
+    def latency(self) -> LatencySamples:
+        """All samples so far.
+
+        Raises:
+            MeasurementError: they are not samples of a latency.
+        """
+        try:
+            return LatencySamples(
+                tuple(self._samples_s), tuple(self._control_s), self._control.name
+            )
+        except ValueError as error:
+            raise MeasurementError(
+                f"nothing to judge: {error}", mend="leave out --benchmark-disable"
+            ) from None
+
+    def _has_settled(self, taken: list[float]) -> bool:
+        if len(taken) < 7:
+            return False
+        earlier, later = statistics.median(taken[-6:-3]), statistics.median(taken[-3:])
+        return abs(later / earlier - 1) < self._plan.settled
+
+
+Rounds = Callable[[Sampler, int], None]
+"""Runs `prepare` and `sample` of a sampler that many times."""
+
+
+def plain_rounds(sampler: Sampler, rounds: int) -> None:
+    """Rounds without pytest-benchmark."""
+    for _ in range(rounds):
+        sampler.prepare()
+        sampler.sample()
+
+
+def measure_tier(
+    built: BuiltTier,
+    plan: SamplingPlan,
+    *,
+    take_rounds: Rounds = plain_rounds,
+    progress: Progress = lambda what, done, total: None,
+) -> Measurement:
+    """Measure a built tier on its checkpoint's latency workload.
+
+    Args:
+        built: the tier.
+        plan: how many samples to take.
+        take_rounds: runs the rounds; the pytest plugin hands them to pytest-benchmark.
+        progress: told of every step.
+    """
+    workload = built.checkpoint.latency
+    shot = next(workload.shots())
+    control = Control(built.dtype, built.device)
+    sampler = Sampler(
+        lambda: run(built.pipeline, workload, shot), control, built.device, plan, progress
+    )
+    warmup_s = sampler.warm_up()
+    rounds = sampler.plan_rounds(warmup_s)
+    compiled_before = _compiled_graphs()
+    built.device.reset_peak_memory()
+    start = time.perf_counter()
+    take_rounds(sampler, rounds)
+    sampling_s = time.perf_counter() - start
+    return Measurement(
+        tier=built.tier.name,
+        workload=workload.digest,
+        latency=sampler.latency(),
+        warmup_s=warmup_s,
+        build_s=built.build_s,
+        memory=built.device.peak_memory(),
+        recompiles=_compiled_graphs() - compiled_before,
+        sampling_s=sampling_s,
+    )
+
+
+def _compiled_graphs() -> int:
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])

@@ -1,0 +1,296 @@
+"""The pytest plugin: options, markers, fixtures, and the summary. Inactive unless `-m` names perf.
+
+This is the edge: the only place, with the command line, that talks to pytest, to the terminal and
+to the exit code. Nothing heavy is imported until a test that measures has been selected.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+import pytest
+
+from perfsuite.errors import PerfsuiteError
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.progress import ProgressLine
+from perfsuite.settings import OPTIONS, Settings, resolve_settings
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from perfsuite.judge import LatencyVerdict, QualityVerdict
+    from perfsuite.ladder import BuiltTier
+    from perfsuite.measure import Measurement, Sampler
+    from perfsuite.run import Run
+
+Verdict = "LatencyVerdict | QualityVerdict"
+
+_SETTINGS = pytest.StashKey[Settings]()
+_RUN = pytest.StashKey["Run"]()
+_PROGRESS = pytest.StashKey[ProgressLine]()
+_TIER_FIXTURE = "tier"
+_QUALITY_FIXTURE = "quality_verdict"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Every row of the settings table becomes a `--perf-…` option."""
+    group = parser.getgroup("perfsuite", "performance regressions of diffusion pipelines")
+    for option in OPTIONS:
+        flag, dest = f"--perf-{option.name}", _destination(option.name)
+        if option.metavar is None:
+            group.addoption(flag, dest=dest, action="store_true", default=None, help=option.help)
+        elif option.bare is not None:
+            group.addoption(
+                flag,
+                dest=dest,
+                nargs="?",
+                const=option.bare,
+                metavar=option.metavar,
+                help=option.help,
+            )
+        else:
+            group.addoption(flag, dest=dest, metavar=option.metavar, help=option.help)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers; check all options, whether they will be used or not."""
+    config.addinivalue_line("markers", "perf: measures; runs only if -m names it")
+    config.addinivalue_line("markers", "cuda: needs an accelerator; skipped without one")
+    config.addinivalue_line("markers", "slow: takes minutes; runs only if -m names it")
+    given = {each.name: config.getoption(_destination(each.name)) for each in OPTIONS}
+    try:
+        config.stash[_SETTINGS] = resolve_settings(given, config.rootpath)
+    except PerfsuiteError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[_PROGRESS] = ProgressLine(_terminal(config), lambda: _finish_line(config))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `tier` runs once for each tier, grouped by tier over all modules."""
+    if _TIER_FIXTURE not in metafunc.fixturenames:
+        return
+    names = metafunc.config.stash[_SETTINGS].tiers
+    try:
+        with quietly():
+            from perfsuite.ladder import find_tiers, tiers
+        chosen = find_tiers(names) if names else tiers()
+    except PerfsuiteError as error:
+        raise pytest.UsageError(str(error)) from None
+    ids = [tier.name for tier in chosen]
+    metafunc.parametrize(_TIER_FIXTURE, chosen, ids=ids, indirect=True, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what measures or takes minutes, unless `-m` names it; skip what needs a GPU."""
+    expression = config.getoption("markexpr") or ""
+    unnamed = [m for m in ("perf", "slow") if not re.search(rf"\b{m}\b", expression)]
+    left_out = [item for item in items if any(item.get_closest_marker(m) for m in unnamed)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    _skip_without_accelerator(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check everything that can be checked before the first weight is loaded."""
+    used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if _TIER_FIXTURE not in used or session.config.option.collectonly:
+        return
+    if session.config.getoption("benchmark_disable", False):
+        raise pytest.UsageError("nothing is measured: leave out --benchmark-disable")
+    if session.config.getoption("numprocesses", None):
+        raise pytest.UsageError("tiers are measured one at a time: leave out -n")
+    progress = session.config.stash[_PROGRESS]
+    progress.begin("perfsuite")
+    progress.update("importing torch and diffusers", 0, 1)
+    import_libraries()
+    from perfsuite.prepare import prepare_run
+
+    try:
+        session.config.stash[_RUN] = prepare_run(
+            session.config.stash[_SETTINGS],
+            session.config.rootpath,
+            scores_images=_QUALITY_FIXTURE in used,
+        )
+    except PerfsuiteError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Mark the record as complete, unless the session was cut short."""
+    session.config.stash[_PROGRESS].end()
+    run = session.config.stash.get(_RUN, None)
+    if run is not None:
+        cut_short = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        run.finish(complete=not cut_short)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the table of results."""
+    run = config.stash.get(_RUN, None)
+    if run is None or not run.record.tiers:
+        return
+    from perfsuite.report import render_console
+
+    writer = terminalreporter._tw
+    terminalreporter.section("perfsuite")
+    terminalreporter.write(
+        render_console(run.record, width=writer.fullwidth, colour=writer.hasmarkup)
+    )
+    terminalreporter.write_line(f"run record: {_short(run.record_path, config)}")
+    if run.record.baseline:
+        terminalreporter.write_line(f"baseline:   {_short(run.record.baseline, config)}")
+
+
+@pytest.fixture(scope="session")
+def perf_run(pytestconfig: pytest.Config) -> Run:
+    """The session under way: settings, device, checkpoint, baselines and record."""
+    return pytestconfig.stash[_RUN]
+
+
+@pytest.fixture(scope="session")
+def tier(request: pytest.FixtureRequest, perf_run: Run) -> Iterator[BuiltTier]:
+    """A tier's pipeline, built once per session and freed before the next is built."""
+    from perfsuite.ladder import build_tier
+
+    row = request.param
+    progress = request.config.stash[_PROGRESS]
+    progress.begin(row.name)
+    perf_run.start_tier(row)
+    with _noting_failure(perf_run, row):
+        built = build_tier(row, perf_run.checkpoint, perf_run.device)
+    perf_run.note_built(built)
+    yield built
+    progress.end()
+    built.close()
+
+
+@pytest.fixture
+def measurement(
+    tier: BuiltTier, perf_run: Run, benchmark: BenchmarkFixture, pytestconfig: pytest.Config
+) -> Measurement:
+    """The tier's raw samples; pytest-benchmark runs the rounds and reports them too."""
+    from perfsuite.measure import measure_tier
+
+    progress = pytestconfig.stash[_PROGRESS]
+    progress.begin(tier.tier.name)
+
+    def take_rounds(sampler: Sampler, rounds: int) -> None:
+        benchmark.pedantic(sampler.sample, setup=sampler.prepare, rounds=rounds)
+
+    with _noting_failure(perf_run, tier.tier), quietly():
+        measured = measure_tier(
+            tier, perf_run.plan, take_rounds=take_rounds, progress=progress.update
+        )
+    progress.end()
+    return measured
+
+
+@pytest.fixture
+def latency_verdict(
+    measurement: Measurement, perf_run: Run, benchmark: BenchmarkFixture
+) -> LatencyVerdict:
+    """The verdict on the tier's latency; it stands in the record and in pytest-benchmark's JSON."""
+    import msgspec
+
+    verdict = perf_run.judge_measurement(measurement)
+    benchmark.extra_info["tier"] = measurement.tier
+    benchmark.extra_info["verdict"] = msgspec.to_builtins(verdict)
+    benchmark.extra_info["environment"] = msgspec.to_builtins(perf_run.environment)
+    return verdict
+
+
+@pytest.fixture
+def quality_verdict(tier: BuiltTier, perf_run: Run, pytestconfig: pytest.Config) -> QualityVerdict:
+    """The verdict on the tier's images against the fp32 references."""
+    progress = pytestconfig.stash[_PROGRESS]
+    progress.begin(tier.tier.name)
+    with _noting_failure(perf_run, tier.tier), quietly():
+        verdict = perf_run.judge_images(tier, progress.update)
+    progress.end()
+    return verdict
+
+
+@pytest.fixture
+def enforce(pytestconfig: pytest.Config) -> Callable[[Any], None]:
+    """Turn a verdict into pytest's terms.
+
+    `regressed` fails. What is neither pass nor fail skips with its reason, or fails with
+    `--perf-strict`; `no baseline` always skips.
+    """
+    from perfsuite.judge import LatencyVerdict, Outcome
+    from perfsuite.report.messages import describe_latency, describe_quality
+
+    strict = pytestconfig.stash[_SETTINGS].strict
+
+    def act(verdict: LatencyVerdict | QualityVerdict) -> None:
+        __tracebackhide__ = True
+        describe = describe_latency if isinstance(verdict, LatencyVerdict) else describe_quality
+        message = describe(verdict)  # type: ignore[arg-type]
+        undecided = (Outcome.INCONCLUSIVE, Outcome.INVALID)
+        if verdict.outcome is Outcome.REGRESSED or (strict and verdict.outcome in undecided):
+            pytest.fail(message, pytrace=False)
+        if verdict.outcome in (*undecided, Outcome.NO_BASELINE):
+            pytest.skip(message)
+
+    return act
+
+
+class _noting_failure:  # noqa: N801  (reads as a statement)
+    """Keep what stopped a tier in the record, and let it go on to pytest."""
+
+    def __init__(self, run: Run, tier: Any) -> None:
+        self._run, self._tier = run, tier
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception):
+            self._run.note_failure(self._tier, error)
+
+
+def _destination(name: str) -> str:
+    return "perf_" + name.replace("-", "_")
+
+
+def _terminal(config: pytest.Config) -> TextIO | None:
+    """A stream to the real terminal, past pytest's capturing; None if there is none."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    try:
+        if capture is None:
+            return os.fdopen(os.dup(sys.stderr.fileno()), "w")
+        with capture.global_and_fixture_disabled():
+            return os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _finish_line(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        reporter.ensure_newline()
+        reporter.flush()
+
+
+def _skip_without_accelerator(items: list[pytest.Item]) -> None:
+    needing = [item for item in items if item.get_closest_marker("cuda")]
+    if not needing:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        skip = pytest.mark.skip(reason="needs a CUDA device, this machine has none")
+        for item in needing:
+            item.add_marker(skip)
+
+
+def _short(path: object, config: pytest.Config) -> str:
+    return os.path.relpath(str(path), config.invocation_params.dir)

@@ -1,0 +1,156 @@
+"""Everything that can fail before the first weight is loaded, so that it fails there."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import torch
+
+from perfsuite.baselines import BaselineStore
+from perfsuite.checkpoints import Checkpoint, find_checkpoint
+from perfsuite.device import Device, find_device
+from perfsuite.environment import describe_environment
+from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
+from perfsuite.judge import Policy
+from perfsuite.ladder import Tier, find_tiers, tiers
+from perfsuite.record import SCHEMA, RunRecord
+from perfsuite.references import References, load_references
+from perfsuite.run import Run
+from perfsuite.settings import Settings
+from perfsuite.storage import check_writable
+
+
+def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -> Run:
+    """Check everything that can be checked before the first weight is loaded.
+
+    Args:
+        settings: what was asked for.
+        root: folder of the project; its git revision is recorded.
+        scores_images: whether references are needed.
+
+    Raises:
+        PerfsuiteError: something is missing or does not fit; the message names the mend.
+    """
+    threads_before = torch.get_num_threads()
+    device = find_device(settings.device)
+    wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
+    if any(tier.compiles for tier in wanted):
+        check_compiler()
+    checkpoint = find_checkpoint(settings.checkpoint or default_checkpoint(device))
+    checkpoint.source.check()
+    check_writable(settings.out)
+    _set_up_torch(settings, device)
+    environment = describe_environment(device, settings.machine_label, root)
+    store = BaselineStore(
+        settings.baselines,
+        settings.out / "baselines",
+        environment.hardware.key,
+        checkpoint.name,
+        checkpoint.latency.digest,
+    )
+    baseline = None if settings.update == "replace" else store.load()
+    if baseline is None and settings.missing == "fail" and settings.update is None:
+        raise SettingsError(
+            f"no baseline for {store.hardware_key} in {settings.baselines}",
+            mend="record one: perfsuite record --runs 5, or pass --perf-missing record",
+        )
+    identity = checkpoint.source.identity()
+    references = (
+        find_references(settings, store.hardware_key, checkpoint, identity, wanted)
+        if scores_images
+        else None
+    )
+    record = RunRecord(
+        SCHEMA,
+        new_run_id(),
+        environment,
+        checkpoint.name,
+        identity,
+        checkpoint.latency,
+        checkpoint.quality,
+        Policy(tolerance=settings.tolerance, family=len(wanted)),
+        str(store.find()) if baseline else None,
+    )
+    return Run(
+        settings,
+        device,
+        checkpoint,
+        wanted,
+        store,
+        baseline,
+        references,
+        record,
+        _threads_before=threads_before,
+    )
+
+
+def default_checkpoint(device: Device) -> str:
+    """The trained miniature on a CPU, SDXL itself on an accelerator."""
+    return "sdxl" if device.is_accelerator else "pocket"
+
+
+def check_compiler() -> None:
+    """See that inductor will find a C++ compiler.
+
+    Raises:
+        CompilerMissing: it will not.
+    """
+    chosen = os.environ.get("CXX")
+    candidates = [chosen] if chosen else ["g++", "clang++"]
+    if not any(shutil.which(candidate) for candidate in candidates):
+        raise CompilerMissing(
+            f"no C++ compiler ({' or '.join(candidates)}) for the compiled tiers",
+            mend="install g++, set CXX, or leave them out: --perf-tiers fp32,bf16,sdpa",
+        )
+
+
+def find_references(
+    settings: Settings,
+    hardware_key: str,
+    checkpoint: Checkpoint,
+    identity: str,
+    wanted: tuple[Tier, ...],
+) -> References | None:
+    """References of a checkpoint: of any hardware, of this hardware, or recorded here before.
+
+    Returns:
+        None if there are none and the run's first tier will make them.
+
+    Raises:
+        ReferenceImageError: they are damaged or of something else, or none of this run's tiers
+            can make them.
+    """
+    name = checkpoint.name
+    for folder in (
+        settings.baselines / "references" / name,
+        settings.baselines / hardware_key / "references" / name,
+        settings.out / "references" / hardware_key / name,
+    ):
+        if folder.is_dir() and any(folder.iterdir()):
+            return load_references(
+                folder, checkpoint=name, identity=identity, workload=checkpoint.quality
+            )
+    if wanted[0].parent is not None:
+        raise ReferenceImageError(
+            f"checkpoint '{name}' has no reference images yet",
+            mend=f"perfsuite record-references {name}, or begin --perf-tiers with fp32",
+        )
+    return None
+
+
+def new_run_id() -> str:
+    """UTC time to the second and four random digits; sorts by time."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def _set_up_torch(settings: Settings, device: Device) -> None:
+    """Threads, and a compile cache that survives the run."""
+    threads = settings.threads or (None if device.is_accelerator else 1)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.out / "cache" / "inductor"))

@@ -1,0 +1,140 @@
+"""The one table of results: what stands in each cell, for every dialect."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from perfsuite.judge import LatencyVerdict, Outcome
+from perfsuite.record import RunRecord, TierResult
+
+COLUMNS = (
+    "tier",
+    "latency",
+    "x fp32",
+    "publ.",
+    "change",
+    "sees",
+    "SSIM",
+    "peak",
+    "verdict",
+)
+ABSENT = "-"
+
+LEGEND = (
+    "latency: median and its 95 % interval; x fp32: speed-up measured here, publ.: in the "
+    "tutorial (A100, 1024x1024); change: against the baseline, machine noise divided out, with "
+    "95 % prediction interval; sees: smallest slowdown that this gate would call a regression "
+    "(95 % power); SSIM: worst image against fp32"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tier's line.
+
+    Attributes:
+        cells: text for each of `COLUMNS`.
+        outcome: what the tier's verdict is, for colour.
+    """
+
+    cells: tuple[str, ...]
+    outcome: Outcome | None
+
+
+def rows(record: RunRecord) -> tuple[Row, ...]:
+    """One row for each tier of a run."""
+    foot = next((each for each in record.tiers if each.tier == "fp32"), None)
+    return tuple(_row(result, foot) for result in record.tiers)
+
+
+def notes(record: RunRecord) -> tuple[str, ...]:
+    """What the table has no room for: reasons, findings and errors, each on one line."""
+    lines: list[str] = []
+    for result in record.tiers:
+        said = (
+            result.error,
+            result.latency.reason if result.latency else None,
+            result.quality.reason if result.quality else None,
+            *(finding.message for finding in result.findings),
+        )
+        lines += [f"{result.tier}: {line}" for line in said if line]
+    return tuple(_merged(lines))
+
+
+def verdict_text(result: TierResult) -> str:
+    """The tier's one verdict on latency and image together."""
+    if result.error:
+        return "error"
+    if result.quality is not None and result.quality.outcome is Outcome.REGRESSED:
+        both = result.latency is not None and result.latency.outcome is Outcome.REGRESSED
+        return "slower, worse" if both else "image worse"
+    outcome = result.overall
+    return outcome.value if outcome else ABSENT
+
+
+def format_seconds(seconds: float) -> str:
+    """Three significant digits in the unit that suits: 188 ms, 7.36 s."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.3g} s"
+
+
+def format_bytes(count: int) -> str:
+    """Bytes as MiB or GiB."""
+    mebibytes = count / 2**20
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1000 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def _row(result: TierResult, foot: TierResult | None) -> Row:
+    peak = result.measurement.memory.peak_bytes if result.measurement else None
+    cells = (
+        result.tier,
+        _latency(result.latency),
+        _speed_up(_median_s(foot), _median_s(result)),
+        _speed_up(foot.published_s if foot else None, result.published_s),
+        _change(result.latency),
+        _percent(result.latency.smallest_visible if result.latency else None),
+        f"{result.quality.worst.ssim:.4f}" if result.quality else ABSENT,
+        format_bytes(peak) if peak is not None else ABSENT,
+        verdict_text(result),
+    )
+    return Row(cells, result.overall)
+
+
+def _median_s(result: TierResult | None) -> float | None:
+    if result is None or result.measurement is None:
+        return None
+    return statistics.median(result.measurement.latency.samples_s)
+
+
+def _speed_up(foot_s: float | None, own_s: float | None) -> str:
+    return f"{foot_s / own_s:.2f}" if foot_s and own_s else ABSENT
+
+
+def _latency(verdict: LatencyVerdict | None) -> str:
+    if verdict is None:
+        return ABSENT
+    low, high = verdict.measured_interval_s
+    width = max(high - verdict.measured_s, verdict.measured_s - low) / verdict.measured_s
+    return f"{format_seconds(verdict.measured_s)} ±{width * 100:.1f}%"
+
+
+def _change(verdict: LatencyVerdict | None) -> str:
+    if verdict is None or verdict.change is None or verdict.change_interval is None:
+        return ABSENT
+    low, high = verdict.change_interval
+    return f"{verdict.change * 100:+.1f} ±{(high - low) * 50:.1f}%"
+
+
+def _percent(fraction: float | None) -> str:
+    return ABSENT if fraction is None else f"{fraction * 100:.1f}%"
+
+
+def _merged(lines: list[str]) -> list[str]:
+    """Lines that say the same of several tiers become one, which names them all."""
+    tiers: dict[str, list[str]] = {}
+    for line in lines:
+        tier, _, said = line.partition(": ")
+        tiers.setdefault(said, []).append(tier)
+    return [f"{', '.join(names)}: {said}" for said, names in tiers.items()]

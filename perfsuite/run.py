@@ -1,0 +1,205 @@
+"""One session: what was asked for, what is known beforehand, and what has come out so far.
+
+A `Run` joins the rooms: it takes measurements and images, has them judged, and saves the record
+after each. `perfsuite.prepare` makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from perfsuite.baselines import Baseline, BaselineStore, RecordedRun
+from perfsuite.checkpoints import Checkpoint
+from perfsuite.device import Device
+from perfsuite.environment import Environment
+from perfsuite.generation import GeneratedImage, generate
+from perfsuite.judge import (
+    ImageScore,
+    LatencyVerdict,
+    Outcome,
+    QualityVerdict,
+    Spread,
+    between_run_spread,
+    judge_latency,
+    judge_quality,
+    without_baseline,
+)
+from perfsuite.ladder import BuiltTier, Tier
+from perfsuite.measure import Measurement, SamplingPlan
+from perfsuite.quality import as_eight_bits, psnr_db, ssim
+from perfsuite.record import RunRecord, TierResult, save_record
+from perfsuite.references import References, record_references
+from perfsuite.settings import Settings
+
+Progress = Callable[[str, int, int], None]
+"""Told after each step: what is being done, steps done, steps in all."""
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+@dataclass
+class Run:
+    """A session under way.
+
+    Attributes:
+        settings: what was asked for.
+        device: where pipelines run.
+        checkpoint: where weights come from.
+        tiers: what is measured, in the ladder's order.
+        store: baselines.
+        baseline: what latencies are held against; None if this hardware has none.
+        references: what images are held against; None if this checkpoint has none yet.
+        record: what has come out so far.
+    """
+
+    settings: Settings
+    device: Device
+    checkpoint: Checkpoint
+    tiers: tuple[Tier, ...]
+    store: BaselineStore
+    baseline: Baseline | None
+    references: References | None
+    record: RunRecord
+    record_path: Path | None = None
+    _threads_before: int = field(default_factory=torch.get_num_threads)
+
+    @property
+    def environment(self) -> Environment:
+        """Where this run is made."""
+        return self.record.environment
+
+    @property
+    def plan(self) -> SamplingPlan:
+        """How many samples to take of each tier."""
+        return SamplingPlan(budget_s=self.settings.budget_s)
+
+    def start_tier(self, tier: Tier) -> None:
+        """Note that a tier is about to be built."""
+        self._save(replace(self.record.result(tier.name), published_s=tier.published_s))
+
+    def note_built(self, built: BuiltTier) -> None:
+        """Keep what building a tier brought to light."""
+        self._save(replace(self.record.result(built.tier.name), findings=built.findings))
+
+    def note_failure(self, tier: Tier, error: BaseException) -> None:
+        """Keep the first line of what stopped a tier."""
+        lines = str(error).strip().splitlines() or [""]
+        head = f"{type(error).__name__}: {lines[0]}"
+        self._save(replace(self.record.result(tier.name), error=head))
+
+    def judge_measurement(self, measurement: Measurement) -> LatencyVerdict:
+        """Judge a measurement against the baseline, store it where asked, and save the record."""
+        verdict = self._latency_verdict(measurement)
+        if verdict.outcome is not Outcome.INVALID:
+            verdict = self._store_run(measurement, verdict)
+        known = self.record.result(measurement.tier)
+        self._save(replace(known, measurement=measurement, latency=verdict))
+        return verdict
+
+    def judge_images(self, built: BuiltTier, progress: Progress = _silent) -> QualityVerdict:
+        """Make the quality workload's images, judge them, and save the record.
+
+        The first fp32 run of a checkpoint that has no references makes them.
+        """
+        if self.references is None:
+            self.references = self._record_references(built, progress)
+        references = self.references
+        scores = tuple(
+            score_image(image, references) for image in make_images(built, progress=progress)
+        )
+        verdict = judge_quality(scores, built.tier.min_ssim)
+        self._save(replace(self.record.result(built.tier.name), quality=verdict))
+        return verdict
+
+    def finish(self, *, complete: bool) -> None:
+        """Mark the record as complete and give torch its threads back."""
+        torch.set_num_threads(self._threads_before)
+        if self.record.tiers:
+            self.record = replace(self.record, complete=complete)
+            self.record_path = save_record(self.record, self.settings.out)
+
+    def _latency_verdict(self, measurement: Measurement) -> LatencyVerdict:
+        if measurement.recompiles:
+            reason = (
+                f"{measurement.recompiles} graphs were compiled while sampling: "
+                "something changes shape between images"
+            )
+            return without_baseline(measurement.latency, Outcome.INVALID, reason)
+        known = self.baseline.tiers.get(measurement.tier) if self.baseline else None
+        if known is None:
+            reason = f"no baseline for {self.store.hardware_key}"
+            return without_baseline(measurement.latency, Outcome.NO_BASELINE, reason)
+        return judge_latency(
+            measurement.latency,
+            [run.latency for run in known.runs],
+            self.spread(),
+            self.record.policy,
+            accepted_s=known.accepted_latency_s if known.was_edited else None,
+        )
+
+    def spread(self) -> Spread:
+        """Spread between the baseline's runs, pooled over all its tiers."""
+        recorded = self.baseline.tiers.values() if self.baseline else ()
+        by_tier = ([run.latency for run in tier.runs] for tier in recorded)
+        return between_run_spread(by_tier, self.record.policy)
+
+    def _store_run(self, measurement: Measurement, verdict: LatencyVerdict) -> LatencyVerdict:
+        run = RecordedRun(self.record.run_id, self.environment, measurement.latency)
+        settings = self.settings
+        if settings.update is not None:
+            add = settings.update == "add"
+            path = self.store.save_run(settings.baselines, measurement, run, add=add)
+            reason = f"one more run of {path}" if add else f"is the new baseline in {path}"
+            return replace(verdict, outcome=Outcome.RECORDED, reason=reason)
+        if verdict.outcome is not Outcome.NO_BASELINE:
+            return verdict
+        if self.store.path(settings.baselines).is_file():
+            reason = f"the baseline has no tier '{measurement.tier}': add it with --perf-update"
+            return replace(verdict, reason=reason)
+        if settings.missing != "record":
+            return verdict
+        path = self.store.save_run(settings.out / "baselines", measurement, run, add=False)
+        reason = "no baseline for this hardware yet: this run is now its baseline"
+        return replace(verdict, reason=reason)
+
+    def _record_references(self, built: BuiltTier, progress: Progress) -> References:
+        folder = self.settings.out / "references" / self.store.hardware_key / self.checkpoint.name
+        return record_references(
+            folder,
+            checkpoint=self.checkpoint.name,
+            identity=self.record.identity,
+            workload=self.checkpoint.quality,
+            environment=self.environment,
+            images=make_images(built, progress=progress),
+        )
+
+    def _save(self, result: TierResult) -> None:
+        self.record = self.record.with_result(result)
+        self.record_path = save_record(self.record, self.settings.out)
+
+
+def make_images(built: BuiltTier, *, progress: Progress = _silent) -> Iterator[GeneratedImage]:
+    """Every image of the checkpoint's quality workload, one after another."""
+    workload = built.checkpoint.quality
+    total = len(workload.prompts) * len(workload.seeds)
+    for shot in workload.shots():
+        progress("images", shot.index, total)
+        yield generate(built.pipeline, workload, shot)
+
+
+def score_image(image: GeneratedImage, references: References) -> ImageScore:
+    """Hold one image, as the PNG that a user would get, against its reference."""
+    seen, reference = as_eight_bits(image.pixels), references.image(image.shot)
+    noise = psnr_db(seen, reference)
+    return ImageScore(
+        image.shot.prompt,
+        image.shot.seed,
+        ssim(seen, reference),
+        noise if noise < float("inf") else None,
+    )

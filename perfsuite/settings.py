@@ -1,0 +1,261 @@
+"""Options: one table for the command line and for `[tool.perfsuite]` of pyproject.toml.
+
+The command line wins over pyproject.toml, which wins over the defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perfsuite.errors import SettingsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LABEL_VARIABLE = "PERFSUITE_MACHINE_LABEL"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked to do; paths are absolute.
+
+    Attributes:
+        device: `auto`, `cpu`, or an accelerator's torch name.
+        checkpoint: a registered name or a folder; None chooses by device.
+        tiers: names; None for all that are registered.
+        baselines: folder of committed baselines and references.
+        update: None, `replace` or `add`: what this run does to the committed baseline.
+        missing: `record`, `skip` or `fail`: what to do where there is no baseline.
+        tolerance: slowdown that nobody minds, as a fraction.
+        budget_s: seconds of sampling per tier.
+        out: folder of run records and local baselines.
+        machine_label: names the pool of machines.
+        threads: CPU threads of torch; None for one on a CPU and torch's own choice beside an
+            accelerator.
+        strict: whether inconclusive and invalid verdicts fail.
+    """
+
+    device: str
+    checkpoint: str | None
+    tiers: tuple[str, ...] | None
+    baselines: Path
+    update: str | None
+    missing: str
+    tolerance: float
+    budget_s: float
+    out: Path
+    machine_label: str | None
+    threads: int | None
+    strict: bool
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row of the table.
+
+    Attributes:
+        name: `--perf-<name>` on the command line, `<name>` in pyproject.toml.
+        parse: from the text of the command line, or from a TOML value, to the setting.
+        default: the setting if nobody says anything.
+        help: one line for people.
+        metavar: the value's name in the help; None for a switch.
+        bare: the value if the option is given without one; None if it needs one.
+    """
+
+    name: str
+    parse: Callable[[Any], Any]
+    default: Any
+    help: str
+    metavar: str | None
+    bare: str | None = None
+
+
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"takes {', '.join(allowed)}")
+        return str(value)
+
+    return parse
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, str) for each in listed):
+        raise ValueError("takes names, separated by commas")
+    names = tuple(name.strip() for name in listed if name.strip())
+    if not names:
+        raise ValueError("takes at least one name")
+    return names
+
+
+def _number_between(low: float, high: float, example: str) -> Callable[[Any], float]:
+    def parse(value: Any) -> float:
+        complaint = f"takes a number above {low:g} and up to {high:g}, such as {example}"
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(complaint) from None
+        if isinstance(value, bool) or not low < number <= high:
+            raise ValueError(complaint)
+        return number
+
+    return parse
+
+
+def _whole_number(value: Any) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,3}", str(value)):
+        raise ValueError("takes a whole number from 1")
+    return int(value)
+
+
+def _label(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        raise ValueError("takes letters, digits, dots, dashes and underscores")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("takes a name")
+    return value.strip()
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("takes true or false")
+    return value
+
+
+OPTIONS = (
+    Option("device", _text, "auto", "auto, cpu, cuda, … (auto)", "DEVICE"),
+    Option(
+        "checkpoint",
+        _text,
+        None,
+        "pocket, sdxl, sdxl-fp16-vae, sdxl-random, or a local folder "
+        "(pocket on a CPU, sdxl on an accelerator)",
+        "NAME",
+    ),
+    Option("tiers", _names, None, "tiers to measure, e.g. fp32,bf16 (all)", "NAMES"),
+    Option("baselines", _text, "baselines", "folder of committed baselines (baselines)", "DIR"),
+    Option(
+        "update",
+        _choice("replace", "add"),
+        None,
+        "make this run the baseline (replace), or one more run of it (add)",
+        "replace|add",
+        bare="replace",
+    ),
+    Option(
+        "missing",
+        _choice("record", "skip", "fail"),
+        "record",
+        "where this hardware has no baseline: record one under --perf-out, skip, or fail (record)",
+        "record|skip|fail",
+    ),
+    Option(
+        "tolerance",
+        _number_between(0, 1, "0.05"),
+        0.05,
+        "slowdown that nobody minds, as a fraction (0.05)",
+        "FRACTION",
+    ),
+    Option(
+        "budget", _number_between(0, 86400, "30"), 30.0, "seconds of sampling per tier (30)", "S"
+    ),
+    Option("out", _text, ".perfsuite", "folder of run records and local baselines", "DIR"),
+    Option(
+        "machine-label",
+        _label,
+        None,
+        f"names the pool of machines, part of the hardware key (${LABEL_VARIABLE})",
+        "LABEL",
+    ),
+    Option("threads", _whole_number, None, "CPU threads of torch (1 on a CPU)", "N"),
+    Option("strict", _switch, False, "inconclusive and invalid verdicts fail", None),
+    Option(
+        "require-baseline",
+        _switch,
+        False,
+        "in CI (where $CI is set) a missing baseline fails, before anything is measured",
+        None,
+    ),
+)
+
+
+def resolve_settings(given: Mapping[str, Any], root: Path) -> Settings:
+    """Settings from command-line values (None where not given) and `root/pyproject.toml`.
+
+    Raises:
+        SettingsError: a value cannot be used, or pyproject.toml has a key that does not exist.
+    """
+    table = _project_table(root / "pyproject.toml")
+    values = {each.name: _resolve(each, given, table) for each in OPTIONS}
+    values["machine-label"] = values["machine-label"] or _label_from_environment()
+    required = values.pop("require-baseline") and os.environ.get("CI")
+    return Settings(
+        device=values["device"],
+        checkpoint=values["checkpoint"],
+        tiers=values["tiers"],
+        baselines=_absolute(values["baselines"], root),
+        update=values["update"],
+        missing="fail" if required else values["missing"],
+        tolerance=values["tolerance"],
+        budget_s=values["budget"],
+        out=_absolute(values["out"], root),
+        machine_label=values["machine-label"],
+        threads=values["threads"],
+        strict=values["strict"],
+    )
+
+
+def _absolute(folder: str, root: Path) -> Path:
+    return (root / Path(folder).expanduser()).resolve()
+
+
+def _label_from_environment() -> str | None:
+    value = os.environ.get(LABEL_VARIABLE)
+    if not value:
+        return None
+    return str(_parsed(_label, value, f"${LABEL_VARIABLE}"))
+
+
+def _resolve(option: Option, given: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+    if given.get(option.name) is not None:
+        return _parsed(option.parse, given[option.name], f"--perf-{option.name}")
+    if option.name in table:
+        where = f"[tool.perfsuite] {option.name} in pyproject.toml"
+        return _parsed(option.parse, table[option.name], where)
+    return option.default
+
+
+def _parsed(parse: Callable[[Any], Any], value: Any, where: str) -> Any:
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise SettingsError(f"{where} cannot be {value!r}", mend=f"it {error}") from None
+
+
+def _project_table(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("perfsuite", {})
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read ({error})", mend="mend its TOML") from None
+    known = [option.name for option in OPTIONS]
+    for key in table:
+        if key not in known:
+            raise SettingsError(
+                f"[tool.perfsuite] in {path} has no key '{key}'", mend=f"it has {', '.join(known)}"
+            )
+    return dict(table)

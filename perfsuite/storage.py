@@ -1,0 +1,93 @@
+"""JSON files of frozen dataclasses: written whole or not at all, and validated when read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from perfsuite.errors import OutputError, PerfsuiteError
+
+Stored = TypeVar("Stored")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full; the old file stays.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes it 0600
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {path} ({error.strerror or error})",
+            mend="free space, mend its permissions, or pass another folder with --perf-out",
+        ) from None
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before the slow part whether a folder can be written.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    probe = folder / ".perfsuite-probe"
+    write_whole(probe, b"")
+    probe.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a dataclass as indented JSON."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def read_json(
+    path: Path, kind: type[Stored], *, schema: int, error: type[PerfsuiteError], mend: str
+) -> Stored:
+    """Read and validate a JSON file.
+
+    Args:
+        path: the file.
+        kind: the dataclass that it holds.
+        schema: the newest schema that this version understands.
+        error: what to raise.
+        mend: how a file that cannot be used is mended.
+
+    Raises:
+        PerfsuiteError: of type `error`: not readable, not complete, of a newer schema, or not
+        valid.
+    """
+    try:
+        content = path.read_bytes()
+        _check_schema(content, path, schema, error)
+        return msgspec.json.decode(content, type=kind)
+    except OSError as problem:
+        raise error(f"cannot read {path} ({problem.strerror})", mend=mend) from None
+    except msgspec.DecodeError as problem:
+        raise error(f"{path} is not valid ({problem})", mend=mend) from None
+
+
+def _check_schema(content: bytes, path: Path, schema: int, error: type[PerfsuiteError]) -> None:
+    head = msgspec.json.decode(content)
+    found = head.get("schema") if isinstance(head, dict) else None
+    if not isinstance(found, int):
+        raise error(f"{path} has no schema number", mend="restore it from version control")
+    if found > schema:
+        raise error(
+            f"{path} has schema {found}, this perfsuite reads up to {schema}",
+            mend="upgrade perfsuite: pip install -U perfsuite",
+        )
