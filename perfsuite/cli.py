@@ -58,7 +58,7 @@ def record(runs: int, pytest_arguments: tuple[str, ...]) -> None:
     for number in range(1, runs + 1):
         how = "replace" if number == 1 else "add"
         click.secho(f"run {number} of {runs}", bold=True)
-        command = [sys.executable, "-m", "pytest", "-m", "perf", "-k", "latency", "-q"]
+        command = [sys.executable, "-m", "pytest", "-m", "perf", "--perf-only=latency", "-q"]
         done = subprocess.run([*command, f"--perf-update={how}", *pytest_arguments], check=False)
         if done.returncode != 0:
             click.echo(f"run {number} ended with pytest's exit code {done.returncode}", err=True)

@@ -68,14 +68,14 @@ class Spread:
     """Standard deviation between runs, in units of log latency, and what it is known from.
 
     Attributes:
-        deviation: standard deviation of one run.
+        deviation: standard deviation of one run, its sampling error included.
         freedom: degrees of freedom of that estimate.
-        runs: smallest number of runs that any tier of the baseline has.
+        sampling_variance: mean squared sampling error of the runs that it was estimated from.
     """
 
     deviation: float
     freedom: float
-    runs: int
+    sampling_variance: float
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,31 @@ def normalised_latency(run: LatencySamples) -> float:
 def median_interval(samples: Sequence[float]) -> tuple[float, float]:
     """Distribution-free 95 % interval of a median, from order statistics.
 
+    Five samples or fewer cannot bear 95 %: their whole range is given.
+
     W. J. Conover, 'Practical Nonparametric Statistics', 3rd ed., 1999, section 3.2, as scipy has
     it.
     """
+    if len(samples) < 6:
+        return min(samples), max(samples)
     interval: Any = stats.quantile_test(samples, p=0.5).confidence_interval(0.95)
     return float(interval.low), float(interval.high)
+
+
+def sampling_error(run: LatencySamples) -> float:
+    """Standard error of `normalised_latency` within a run, in units of log latency.
+
+    From the median absolute deviation, for near-normal samples:
+    sqrt(pi / 2) * 1.4826 * MAD / sqrt(n) (P. J. Huber, E. M. Ronchetti, 'Robust Statistics',
+    2nd ed., 2009, sections 1.2 and 5.1).
+    """
+    logs = [
+        math.log(sample / control)
+        for sample, control in zip(run.samples_s, run.control_s, strict=True)
+    ]
+    centre = statistics.median(logs)
+    spread = 1.4826 * statistics.median(abs(value - centre) for value in logs)
+    return math.sqrt(math.pi / 2) * spread / math.sqrt(len(logs))
 
 
 def between_run_spread(tiers: Iterable[Sequence[LatencySamples]], policy: Policy) -> Spread:
@@ -129,19 +149,21 @@ def between_run_spread(tiers: Iterable[Sequence[LatencySamples]], policy: Policy
     Each tier has few runs, so its own estimate is poor. Estimates are pooled over tiers and
     combined with the assumed spread as a scaled inverse chi-squared prior, weighted by degrees of
     freedom (G. K. Smyth, 'Linear models and empirical Bayes methods for assessing differential
-    expression', 2004, eq. for the moderated variance). With single runs only, the assumption is
-    all there is.
+    expression in microarray experiments', 2004, the moderated variance). The assumption is of
+    machines; what the runs' own sampling error adds to it is known from their samples. With single
+    runs only, this is all there is.
     """
-    squares = policy.assumed_weight * policy.assumed_spread**2
+    runs_of_tiers = [tuple(runs) for runs in tiers if runs]
+    errors = [sampling_error(run) ** 2 for runs in runs_of_tiers for run in runs]
+    sampling_variance = statistics.fmean(errors) if errors else 0.0
+    squares = policy.assumed_weight * (policy.assumed_spread**2 + sampling_variance)
     freedom = float(policy.assumed_weight)
-    fewest = 0
-    for runs in tiers:
-        values = [normalised_latency(run) for run in runs]
-        fewest = min(fewest or len(values), len(values))
-        if len(values) > 1:
+    for runs in runs_of_tiers:
+        if len(runs) > 1:
+            values = [normalised_latency(run) for run in runs]
             squares += statistics.variance(values) * (len(values) - 1)
             freedom += len(values) - 1
-    return Spread(math.sqrt(squares / freedom), freedom, fewest)
+    return Spread(math.sqrt(squares / freedom), freedom, sampling_variance)
 
 
 def judge_latency(
@@ -188,14 +210,15 @@ def judge_latency(
     expected = statistics.fmean(normalised_latency(run) for run in baseline)
     expected += math.log(baseline_s / recorded_s)
     difference = normalised_latency(new) - expected
-    error = spread.deviation * math.sqrt(1 + 1 / len(baseline))
+    own_error = sampling_error(new)
+    error = _prediction_error(spread, len(baseline), own_error)
     bar = _bar(error, spread.freedom, policy)
     visible = _visible(error, spread.freedom, policy)
     half_width = float(stats.t.ppf(0.975, spread.freedom)) * error
     outcome = _outcome(difference, bar, visible, policy)
     return LatencyVerdict(
         outcome=outcome,
-        reason=_reason(outcome, spread, len(baseline), policy),
+        reason=_reason(outcome, spread, len(baseline), own_error, policy),
         measured_s=measured_s,
         measured_interval_s=interval_s,
         baseline_s=baseline_s,
@@ -214,6 +237,15 @@ def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> Late
     return LatencyVerdict(
         outcome, reason, statistics.median(new.samples_s), median_interval(new.samples_s)
     )
+
+
+def _prediction_error(spread: Spread, runs: int, own_error: float = 0.0) -> float:
+    """Standard deviation of a new run's difference from the mean of recorded ones.
+
+    A new run whose samples scatter more than those of the recorded runs is less certain by as much.
+    """
+    excess = max(0.0, own_error**2 - spread.sampling_variance)
+    return math.sqrt(spread.deviation**2 * (1 + 1 / runs) + excess)
 
 
 def _bar(error: float, freedom: float, policy: Policy) -> float:
@@ -237,11 +269,13 @@ def _outcome(difference: float, bar: float, visible: float, policy: Policy) -> O
     return Outcome.INCONCLUSIVE
 
 
-def _reason(outcome: Outcome, spread: Spread, runs: int, policy: Policy) -> str:
+def _reason(outcome: Outcome, spread: Spread, runs: int, own_error: float, policy: Policy) -> str:
     if outcome is Outcome.IMPROVED:
         return "faster beyond doubt: make it the baseline with --perf-update"
     if outcome is not Outcome.INCONCLUSIVE:
         return ""
+    if max(own_error**2, spread.sampling_variance) > spread.deviation**2 / 2:
+        return "samples scatter more than runs do: take more with --perf-budget"
     needed = _runs_needed(spread, runs, policy)
     if needed is None:
         wider = 2 * policy.tolerance
@@ -257,7 +291,7 @@ def _runs_needed(spread: Spread, runs: int, policy: Policy) -> int | None:
     """Baseline runs with which a slowdown of twice the tolerance would be seen, at this spread."""
     for needed in range(max(runs + 1, 5), _MOST_RUNS_TO_ADVISE + 1):
         gained = (needed - runs) * policy.family
-        error = spread.deviation * math.sqrt(1 + 1 / needed)
+        error = _prediction_error(spread, needed)
         if _visible(error, spread.freedom + gained, policy) <= math.log1p(2 * policy.tolerance):
             return needed
     return None

@@ -34,6 +34,8 @@ _RUN = pytest.StashKey["Run"]()
 _PROGRESS = pytest.StashKey[ProgressLine]()
 _TIER_FIXTURE = "tier"
 _QUALITY_FIXTURE = "quality_verdict"
+_KINDS = {"latency": "measurement", "quality": _QUALITY_FIXTURE}
+"""Which fixture makes a test one of latency or of quality."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,12 +76,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if _TIER_FIXTURE not in metafunc.fixturenames:
         return
     names = metafunc.config.stash[_SETTINGS].tiers
+    with quietly():
+        from perfsuite.ladder import find_tiers, tiers
     try:
-        with quietly():
-            from perfsuite.ladder import find_tiers, tiers
         chosen = find_tiers(names) if names else tiers()
-    except PerfsuiteError as error:
-        raise pytest.UsageError(str(error)) from None
+    except PerfsuiteError:
+        # Raised here it would be a collection error of every module; prepare_run says it once.
+        chosen = tiers()
     ids = [tier.name for tier in chosen]
     metafunc.parametrize(_TIER_FIXTURE, chosen, ids=ids, indirect=True, scope="session")
 
@@ -89,7 +92,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what measures or takes minutes, unless `-m` names it; skip what needs a GPU."""
     expression = config.getoption("markexpr") or ""
     unnamed = [m for m in ("perf", "slow") if not re.search(rf"\b{m}\b", expression)]
-    left_out = [item for item in items if any(item.get_closest_marker(m) for m in unnamed)]
+    only = config.stash[_SETTINGS].only
+    left_out = [
+        item
+        for item in items
+        if any(item.get_closest_marker(m) for m in unnamed) or _is_of_another_kind(item, only)
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
@@ -278,6 +286,10 @@ def _finish_line(config: pytest.Config) -> None:
     if reporter is not None:
         reporter.ensure_newline()
         reporter.flush()
+
+
+def _is_of_another_kind(item: pytest.Item, only: str | None) -> bool:
+    return only is not None and _KINDS[only] not in getattr(item, "fixturenames", ())
 
 
 def _skip_without_accelerator(items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ after each. `perfsuite.prepare` makes one.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,8 +119,9 @@ class Run:
         return verdict
 
     def finish(self, *, complete: bool) -> None:
-        """Mark the record as complete and give torch its threads back."""
+        """Mark the record as complete and undo what preparing has set."""
         torch.set_num_threads(self._threads_before)
+        gc.unfreeze()
         if self.record.tiers:
             self.record = replace(self.record, complete=complete)
             self.record_path = save_record(self.record, self.settings.out)

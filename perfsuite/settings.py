@@ -41,6 +41,7 @@ class Settings:
         threads: CPU threads of torch; None for one on a CPU and torch's own choice beside an
             accelerator.
         strict: whether inconclusive and invalid verdicts fail.
+        only: None, `latency` or `quality`: tests of the other are left out.
     """
 
     device: str
@@ -55,6 +56,7 @@ class Settings:
     machine_label: str | None
     threads: int | None
     strict: bool
+    only: str | None
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,13 @@ OPTIONS = (
     Option("threads", _whole_number, None, "CPU threads of torch (1 on a CPU)", "N"),
     Option("strict", _switch, False, "inconclusive and invalid verdicts fail", None),
     Option(
+        "only",
+        _choice("latency", "quality"),
+        None,
+        "leave out tests of the other kind",
+        "latency|quality",
+    ),
+    Option(
         "require-baseline",
         _switch,
         False,
@@ -215,6 +224,7 @@ def resolve_settings(given: Mapping[str, Any], root: Path) -> Settings:
         machine_label=values["machine-label"],
         threads=values["threads"],
         strict=values["strict"],
+        only=values["only"],
     )
 
 

@@ -29,13 +29,14 @@ class SamplingPlan:
         budget_s: seconds for sampling, controls included; warm-up and compilation come on top.
         min_rounds: samples taken even if the budget is too small for them.
         max_rounds: samples after which more would tell nothing new.
-        max_warmup: images after which warm-up ends even if latency has not settled.
+        max_warmup: images after which warm-up ends even if latency has not settled; it also ends
+            when the images after the first have taken half of the budget.
         settled: latency has settled when the medians of the last three images and of the three
             before them differ by less than this fraction.
     """
 
     budget_s: float = 30.0
-    min_rounds: int = 5
+    min_rounds: int = 6
     max_rounds: int = 400
     max_warmup: int = 12
     settled: float = 0.03
@@ -73,9 +74,9 @@ class Sampler:
         self._rounds = 0
 
     def warm_up(self) -> tuple[float, ...]:
-        """Make images until latency has settled or `max_warmup` is reached; seconds of each."""
+        """Make images until latency has settled or warm-up has taken enough; seconds of each."""
         taken: list[float] = []
-        while len(taken) < self._plan.max_warmup and not self._has_settled(taken):
+        while not (self._has_settled(taken) or self._has_taken_enough(taken)):
             what = "warm-up" if taken else "first image"
             self._progress(what, len(taken), self._plan.max_warmup)
             self._device.timed(self._control.run)
@@ -114,6 +115,11 @@ class Sampler:
             raise MeasurementError(
                 f"nothing to judge: {error}", mend="leave out --benchmark-disable"
             ) from None
+
+    def _has_taken_enough(self, taken: list[float]) -> bool:
+        # The first image holds the compilation, which says nothing of the pace.
+        too_long = len(taken) >= 3 and sum(taken[1:]) > self._plan.budget_s / 2
+        return too_long or len(taken) >= self._plan.max_warmup
 
     def _has_settled(self, taken: list[float]) -> bool:
         if len(taken) < 7:

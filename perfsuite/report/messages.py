@@ -9,7 +9,7 @@ from perfsuite.report.rows import format_seconds
 def describe_latency(verdict: LatencyVerdict) -> str:
     """Baseline, measured, interval and tolerance, with the reason if there is one."""
     if verdict.change is None or verdict.change_interval is None:
-        return f"{verdict.outcome.value}: {verdict.reason}"
+        return verdict.reason or verdict.outcome.value
     low, high = verdict.change_interval
     parts = [
         f"baseline {format_seconds(verdict.baseline_s or 0)}",

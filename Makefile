@@ -1,0 +1,28 @@
+# make perf   measure every tier of the ladder and hold it against its baseline
+# make test   this project's own tests
+# make lint   ruff and mypy
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: perf test lint clean
+
+perf: $(INSTALLED)
+	$(BIN)/pytest -m perf $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/pytest $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(INSTALLED): pyproject.toml baselines/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the pinned versions need Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c baselines/constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .perfsuite .benchmarks

@@ -1,0 +1,57 @@
+"""The real pocket pipeline with so little to do that a test can afford it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from perfsuite.checkpoints import Checkpoint, find_checkpoint, registry
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.workload import Workload
+
+
+@pytest.fixture(scope="session")
+def libraries() -> None:
+    """All that a run imports, before pytester notes which modules are there.
+
+    pytester forgets modules that an inner session has imported, and torch cannot be imported twice.
+    """
+    import_libraries()
+    with quietly():
+        for name in (
+            "torch._dynamo",
+            "torch._inductor.compile_fx",
+            "perfsuite.prepare",
+            "perfsuite.report.messages",
+            "diffusers.models.attention_processor",
+        ):
+            importlib.import_module(name)
+
+
+@pytest.fixture
+def quick(libraries: None, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    """A registered checkpoint 'quick': pocket's weights, one prompt, one or two steps."""
+    pocket = find_checkpoint("pocket")
+    work = Workload(("A fox in the snow",), (0,), 2, 5.0, 64, 64)
+    checkpoint = dataclasses.replace(
+        pocket,
+        name="quick",
+        latency=dataclasses.replace(work, steps=1),
+        quality=work,
+        portable_references=False,
+    )
+    monkeypatch.setitem(registry._CHECKPOINTS, "quick", checkpoint)
+    return checkpoint
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, as a run has it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

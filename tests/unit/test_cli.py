@@ -1,0 +1,81 @@
+"""The commands, through click's runner."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from perfsuite.checkpoints import Checkpoint
+from perfsuite.cli import main
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    monkeypatch.chdir(tmp_path)
+    return CliRunner()
+
+
+def test_tiers_prints_what_each_row_adds_within_80_columns(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = runner.invoke(main, ["tiers"])
+    assert result.exit_code == 0
+    for text in ("fp32, published 7.36 s", "int8 on fused-qkv", "+ dynamic_int8", "bfloat16"):
+        assert text in result.output
+    assert max(len(line) for line in result.output.splitlines()) <= 80
+
+
+def test_references_are_recorded_with_their_manifest(runner: CliRunner, quick: Checkpoint) -> None:
+    result = runner.invoke(main, ["record-references", "quick"])
+    assert result.exit_code == 0, result.output
+    assert "1 reference images in " in result.output
+    (manifest,) = Path("baselines").glob("*/references/quick/manifest.json")
+    assert sorted(path.name for path in manifest.parent.iterdir()) == [
+        "00.png",
+        "latents.safetensors",
+        "manifest.json",
+    ]
+
+
+@pytest.mark.usefixtures("libraries")
+def test_an_unknown_checkpoint_is_a_usage_error(runner: CliRunner) -> None:
+    result = runner.invoke(main, ["record-references", "nowhere"])
+    assert result.exit_code == 2
+    assert "unknown checkpoint 'nowhere'" in result.output
+
+
+def test_record_runs_fresh_processes_the_first_of_which_replaces(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def ended_well(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", ended_well)
+    result = runner.invoke(main, ["record", "--runs", "3", "--perf-tiers", "fp32"])
+    assert result.exit_code == 0, result.output
+    updates = [next(word for word in each if "update" in word) for each in commands]
+    assert updates == ["--perf-update=replace", "--perf-update=add", "--perf-update=add"]
+    assert all(each[-2:] == ["--perf-tiers", "fp32"] for each in commands)
+
+
+def test_record_stops_with_the_first_run_that_fails(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def ended_badly(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 4)
+
+    monkeypatch.setattr(subprocess, "run", ended_badly)
+    result = runner.invoke(main, ["record"])
+    assert result.exit_code == 4
+    assert len(commands) == 1
+    assert "run 1 ended with pytest's exit code 4" in result.output

@@ -1,0 +1,342 @@
+"""The plugin in whole pytest sessions, on the real pocket pipeline with one denoising step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perfsuite.baselines import Baseline
+from perfsuite.checkpoints import Checkpoint
+from perfsuite.ladder import table
+from perfsuite.record import RunRecord, load_record
+
+TESTS = """
+    import pytest
+
+    @pytest.mark.perf
+    def test_latency(latency_verdict, enforce):
+        enforce(latency_verdict)
+
+    @pytest.mark.perf
+    def test_images(quality_verdict, enforce):
+        enforce(quality_verdict)
+
+    def test_own():
+        pass
+"""
+QUICK = ("-m", "perf", "--perf-checkpoint", "quick", "--perf-budget", "0.2")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, quick: Checkpoint) -> pytest.Pytester:
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return project.runpytest_inprocess(*QUICK, *arguments)
+
+
+def latest(project: pytest.Pytester) -> RunRecord:
+    return load_record(project.path / ".perfsuite" / "runs" / "latest.json")
+
+
+def baseline_path(project: pytest.Pytester) -> Path:
+    (path,) = (project.path / ".perfsuite" / "baselines").glob("*/quick.json")
+    return path
+
+
+def test_plain_pytest_runs_only_the_projects_own_tests(project: pytest.Pytester) -> None:
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(passed=1, deselected=12)
+    assert not (project.path / ".perfsuite").exists()
+
+
+def test_the_first_run_has_no_baseline_says_so_and_records_one(project: pytest.Pytester) -> None:
+    result = run(project, "--perf-tiers", "fp32,bf16", "-rs")
+    result.assert_outcomes(passed=2, skipped=2, deselected=1)
+    result.stdout.fnmatch_lines(["fp32 * no baseline", "*no baseline for this hardware yet*"])
+    assert baseline_path(project).is_file()
+
+
+def test_the_second_run_compares_with_the_first(project: pytest.Pytester) -> None:
+    run(project, "--perf-tiers", "bf16,fp32")
+    run(project, "--perf-tiers", "bf16,fp32")
+    record = latest(project)
+    assert [result.tier for result in record.tiers] == ["fp32", "bf16"]
+    assert record.baseline == str(baseline_path(project))
+    assert all(each.latency and each.latency.change is not None for each in record.tiers)
+    assert record.complete
+
+
+def test_halving_one_number_of_the_baseline_fails_that_tier_only(project: pytest.Pytester) -> None:
+    run(project, "--perf-tiers", "fp32,bf16")
+    path = baseline_path(project)
+    stored = json.loads(path.read_text())
+    stored["tiers"]["bf16"]["accepted_latency_s"] /= 2
+    path.write_text(json.dumps(stored))
+
+    result = run(project, "--perf-tiers", "fp32,bf16")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(
+        ["*latency regressed: baseline * ms, measured * ms, change +*95 % interval*tolerance 5.0%*"]
+    )
+    result.stdout.fnmatch_lines(["FAILED *test_latency?bf16?*"])
+
+
+def test_one_tier_alone_needs_no_other_where_references_exist(project: pytest.Pytester) -> None:
+    run(project, "--perf-tiers", "fp32")
+    run(project, "--perf-tiers", "sdpa")
+    record = latest(project)
+    assert [result.tier for result in record.tiers] == ["sdpa"]
+    assert record.tiers[0].quality is not None
+    assert record.tiers[0].quality.worst.ssim > 0.9
+
+
+def test_update_makes_the_run_the_committed_baseline_and_add_adds_one(
+    project: pytest.Pytester,
+) -> None:
+    import msgspec
+
+    arguments = ("--perf-tiers", "bf16", "--perf-only=latency")
+    run(project, *arguments, "--perf-update").assert_outcomes(passed=1, deselected=2)
+    run(project, *arguments, "--perf-update=add")
+    (path,) = (project.path / "baselines").glob("*/quick.json")
+    baseline = msgspec.json.decode(path.read_bytes(), type=Baseline)
+    assert len(baseline.tiers["bf16"].runs) == 2
+    run(project, *arguments, "--perf-update")
+    baseline = msgspec.json.decode(path.read_bytes(), type=Baseline)
+    assert len(baseline.tiers["bf16"].runs) == 1
+
+
+def test_only_latency_or_only_quality_leaves_out_the_other(project: pytest.Pytester) -> None:
+    arguments = ("--perf-tiers", "fp32")
+    run(project, *arguments, "--perf-only=quality").assert_outcomes(passed=1, deselected=2)
+    assert latest(project).result("fp32").measurement is None
+    run(project, *arguments, "--perf-only=latency").assert_outcomes(skipped=1, deselected=2)
+    assert latest(project).result("fp32").quality is None
+
+
+def test_pytest_benchmark_reports_the_rounds_that_are_judged(project: pytest.Pytester) -> None:
+    run(project, "--perf-tiers", "bf16", "--perf-only=latency", "--benchmark-json", "out.json")
+    (entry,) = json.loads((project.path / "out.json").read_text())["benchmarks"]
+    (result,) = latest(project).tiers
+    assert result.measurement is not None
+    samples = result.measurement.latency.samples_s
+    assert entry["extra_info"]["tier"] == "bf16"
+    assert entry["extra_info"]["verdict"]["outcome"] == "no baseline"
+    assert entry["extra_info"]["environment"]["packages"]["torch"]
+    assert entry["stats"]["data"] == pytest.approx(samples, rel=0.02, abs=2e-4)
+
+
+def test_settings_come_from_pyproject_and_the_command_line_wins(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml('[tool.perfsuite]\ntiers = ["fp32"]\nout = "elsewhere"\n')
+    run(project, "--perf-only=latency")
+    record = load_record(project.path / "elsewhere" / "runs" / "latest.json")
+    assert [result.tier for result in record.tiers] == ["fp32"]
+    run(project, "--perf-only=latency", "--perf-tiers", "bf16")
+    record = load_record(project.path / "elsewhere" / "runs" / "latest.json")
+    assert [result.tier for result in record.tiers] == ["bf16"]
+
+
+def test_a_third_party_adds_a_tier_with_one_call(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
+    project.makeconftest(
+        """
+        from perfsuite import Draft, Tier, change, register_tier
+
+        @change(exact=True)
+        def slice_attention(draft: Draft) -> None:
+            "Attention in slices."
+            draft.pipeline.enable_attention_slicing()
+
+        register_tier(Tier("sliced", "fp32", (slice_attention,), why="less memory"))
+        """
+    )
+    result = run(project, "--perf-tiers", "fp32,sliced", "-rs")
+    result.assert_outcomes(passed=2, skipped=2, deselected=1)
+    sliced = latest(project).result("sliced")
+    assert sliced.measurement is not None
+    assert sliced.quality is not None
+    assert sliced.quality.worst.ssim > 0.999
+
+
+def test_a_tier_that_fails_fails_alone_and_the_record_says_why(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
+    project.makeconftest(
+        """
+        from perfsuite import Draft, Tier, change, register_tier
+
+        @change(exact=True)
+        def burst(draft: Draft) -> None:
+            "Never fits."
+            raise MemoryError("out of memory: 80 GiB wanted")
+
+        register_tier(Tier("huge", "fp32", (burst,), why="fails"))
+        """
+    )
+    result = run(project, "--perf-tiers", "fp32,huge,bf16", "--perf-only=latency")
+    result.assert_outcomes(skipped=2, errors=1, deselected=4)
+    record = latest(project)
+    assert record.result("huge").error == "MemoryError: out of memory: 80 GiB wanted"
+    assert record.result("bf16").measurement is not None
+
+
+def test_tiers_are_built_once_and_freed_before_the_next(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfsuite import ladder
+
+    events: list[str] = []
+    build, close = ladder.build_tier, ladder.BuiltTier.close
+
+    def noted_build(tier: ladder.Tier, *rest: object) -> ladder.BuiltTier:
+        events.append(f"build {tier.name}")
+        return build(tier, *rest)  # type: ignore[arg-type]
+
+    def noted_close(built: ladder.BuiltTier) -> None:
+        events.append(f"free {built.tier.name}")
+        close(built)
+
+    monkeypatch.setattr(ladder, "build_tier", noted_build)
+    monkeypatch.setattr(ladder.BuiltTier, "close", noted_close)
+    run(project, "--perf-tiers", "fp32,bf16,sdpa")
+    assert events == [
+        *("build fp32", "free fp32"),
+        *("build bf16", "free bf16"),
+        *("build sdpa", "free sdpa"),
+    ]
+
+
+def test_what_was_measured_survives_an_interrupt(project: pytest.Pytester) -> None:
+    project.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_setup(item):
+            if item.name == "test_images[bf16]":
+                raise KeyboardInterrupt
+        """
+    )
+    arguments = (*QUICK, "--perf-tiers", "fp32,bf16")
+    result = project.inline_run(*arguments, no_reraise_ctrlc=True)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    record = latest(project)
+    assert not record.complete
+    assert record.result("fp32").quality is not None
+    assert record.result("bf16").measurement is not None
+    assert record.result("bf16").quality is None
+
+
+BAD_INPUT = {
+    ("--perf-tiers", "fp32,warp"): "unknown tier 'warp': --perf-tiers takes fp32,bf16,*",
+    ("--perf-checkpoint", "nowhere"): "unknown checkpoint 'nowhere'*local folder",
+    ("--perf-device", "tpu"): "this machine has no 'tpu' device*--perf-device cpu*",
+    ("--perf-tolerance", "0"): "--perf-tolerance cannot be '0'*such as 0.05",
+    ("--perf-tolerance=-5%",): "--perf-tolerance cannot be '-5%'*such as 0.05",
+    ("--perf-budget", "soon"): "--perf-budget cannot be 'soon'*",
+    ("--perf-missing", "ignore"): "--perf-missing cannot be 'ignore'*record, skip, fail",
+    ("--perf-missing", "fail"): "no baseline for *perfsuite record --runs 5*",
+    ("--perf-out", "test_bad_input.py/x"): "cannot write *Not a directory*--perf-out",
+    ("--benchmark-disable",): "nothing is measured: leave out --benchmark-disable",
+    ("--perf-tiers", "bf16"): "*has no reference images yet: perfsuite record-references quick*",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD_INPUT, ids=" ".join)
+def test_bad_input_is_one_line_before_any_weight_is_loaded(
+    pytester: pytest.Pytester,
+    quick: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+) -> None:
+    from perfsuite.checkpoints.folder import FolderSource
+
+    def load(self: FolderSource, *rest: object) -> None:
+        raise AssertionError("a weight was loaded")
+
+    monkeypatch.setattr(FolderSource, "load", load)
+    pytester.makepyfile(test_bad_input=TESTS)
+    result = pytester.runpytest_inprocess(*QUICK, *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {BAD_INPUT[arguments]}"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "*quick.json is not valid*"),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "*schema 99*upgrade perfsuite*"),
+        (lambda text: text.replace('"cpu-', '"gpu-', 1), "*was recorded for hardware gpu-*"),
+        (lambda text: text.replace('"samples_s": [', '"samples_s": [-1.0,'), "*quick.json is not*"),
+    ],
+    ids=["truncated", "newer schema", "other hardware", "negative sample"],
+)
+def test_a_baseline_that_cannot_be_used_stops_the_run_and_is_left_alone(
+    project: pytest.Pytester, damage: object, message: str
+) -> None:
+    arguments = ("--perf-tiers", "fp32", "--perf-only=latency")
+    run(project, *arguments)
+    path = baseline_path(project)
+    damaged = damage(path.read_text())  # type: ignore[operator]
+    path.write_text(damaged)
+    result = run(project, *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+    assert path.read_text() == damaged
+
+
+def test_a_missing_reference_image_stops_the_run(project: pytest.Pytester) -> None:
+    run(project, "--perf-tiers", "fp32")
+    (image,) = (project.path / ".perfsuite" / "references").glob("*/quick/*.png")
+    image.unlink()
+    result = run(project, "--perf-tiers", "fp32")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: reference *00.png cannot be read*record-references*"])
+
+
+def test_a_missing_compiler_stops_the_run_only_for_compiled_tiers(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    result = run(project, "--perf-tiers", "fp32,compile")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: no C++ compiler (no-such-compiler)*--perf-tiers fp32*"])
+    assert run(project, "--perf-tiers", "fp32").ret == pytest.ExitCode.OK
+
+
+def test_strict_turns_inconclusive_into_a_failure(project: pytest.Pytester) -> None:
+    arguments = ("--perf-tiers", "fp32", "--perf-only=latency")
+    run(project, *arguments)
+    run(project, *arguments, "-rs").assert_outcomes(skipped=1, deselected=2)
+    result = run(project, *arguments, "--perf-strict")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*latency inconclusive: baseline * smallest slowdown*"])
+
+
+def test_tests_for_an_accelerator_are_skipped_with_a_reason(pytester: pytest.Pytester) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.cuda
+        def test_on_gpu():
+            raise AssertionError
+        """
+    )
+    result = pytester.runpytest_inprocess("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*needs a CUDA device*"])
