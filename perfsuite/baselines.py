@@ -120,8 +120,9 @@ class BaselineStore:
             BaselineError: the file cannot be read, or was recorded for something else.
         """
         path = self.find()
-        if path is None:
-            return None
+        return None if path is None else self._read(path)
+
+    def _read(self, path: Path) -> Baseline:
         baseline = read_json(
             path,
             Baseline,
@@ -160,14 +161,18 @@ class BaselineStore:
             BaselineError: the file that is there cannot be read; it is left as it is.
             OutputError: the folder cannot be written.
         """
-        before = self.load() or Baseline(
-            SCHEMA, self.hardware_key, self.checkpoint, self.workload, {}
+        path = self.path(folder)
+        before = (
+            self._read(path)
+            if path.is_file()
+            else Baseline(SCHEMA, self.hardware_key, self.checkpoint, self.workload, {})
         )
         known = before.tiers.get(measurement.tier)
         kept = known.runs if add and known is not None else ()
         runs = (*(each for each in kept if each.latency.control == run.latency.control), run)
-        recorded = TierBaseline(1.0, runs).recorded_latency_s
-        tiers = before.tiers | {measurement.tier: TierBaseline(recorded, runs)}
-        path = self.path(folder)
+        accepted = TierBaseline(1.0, runs).recorded_latency_s
+        if kept and known is not None and known.was_edited:
+            accepted = known.accepted_latency_s
+        tiers = before.tiers | {measurement.tier: TierBaseline(accepted, runs)}
         write_json(path, replace(before, tiers=tiers))
         return path

@@ -178,12 +178,18 @@ class FakeDevice:
 
     def peak_memory(self) -> PeakMemory:
         """The scripted peak."""
+        self.events.append("peak_memory")
         reason = None if self.peak_bytes is not None else "the fake has none"
         return PeakMemory(self.peak_bytes, "fake", reason)
 
     def release_memory(self) -> None:
         """Only noted."""
         self.events.append("release_memory")
+
+
+def nvidia_uuid() -> str:
+    """NVML's name of torch's CUDA device 0, whatever CUDA_VISIBLE_DEVICES says."""
+    return f"GPU-{torch.cuda.get_device_properties(0).uuid}"
 
 
 def find_device(wish: str) -> Device:

@@ -15,7 +15,7 @@ import cpuinfo
 import psutil
 import torch
 
-from perfsuite.device import Device
+from perfsuite.device import Device, nvidia_uuid
 
 PACKAGES = (
     "torch",
@@ -128,7 +128,7 @@ def _power_limit_w() -> int | None:
         return None
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        handle = pynvml.nvmlDeviceGetHandleByUUID(nvidia_uuid())
         milliwatts: int = pynvml.nvmlDeviceGetPowerManagementLimit(handle)
         return round(milliwatts / 1000)
     except pynvml.NVMLError:

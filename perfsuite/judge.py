@@ -17,7 +17,13 @@ from typing import Any
 
 from scipy import stats
 
+from perfsuite.measure.conditions import Conditions
 from perfsuite.measure.measurement import LatencySamples
+
+_SWAPPED_BYTES = 1 << 20
+_STOLEN = 0.05
+_BUSY = 0.9
+"""Others may use this part of the cores that measuring leaves free, or a tenth of all."""
 
 POWER = 0.95
 """Probability with which the smallest visible slowdown would have been called a regression."""
@@ -232,6 +238,28 @@ def judge_latency(
     )
 
 
+def disqualification(conditions: Conditions, *, cores: int | None, threads: int) -> str | None:
+    """Why samples taken under these conditions say nothing of the code; None if they may.
+
+    Args:
+        conditions: what else went on.
+        cores: CPU cores that the measured process may use; None if it was an accelerator's work.
+        threads: CPU threads that it computed with.
+    """
+    if conditions.throttled:
+        return f"the device was throttled: {', '.join(conditions.throttled)}"
+    if conditions.others_on_device:
+        return f"{conditions.others_on_device} other processes used the device"
+    if (conditions.swapped_bytes or 0) > _SWAPPED_BYTES:
+        return "the machine was swapping: free memory, or measure a smaller checkpoint"
+    if (conditions.stolen or 0.0) > _STOLEN:
+        return f"the hypervisor gave {conditions.stolen:.0%} of this machine's time to others"
+    busy = conditions.busy_elsewhere or 0.0
+    if cores is not None and busy > max(_BUSY * (cores - threads), (1 - _BUSY) * cores):
+        return f"other processes kept {busy:.1f} of {cores} cores busy: measure when it is quiet"
+    return None
+
+
 def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> LatencyVerdict:
     """A verdict on a run that there is nothing to hold against."""
     return LatencyVerdict(
@@ -272,6 +300,11 @@ def _outcome(difference: float, bar: float, visible: float, policy: Policy) -> O
 def _reason(outcome: Outcome, spread: Spread, runs: int, own_error: float, policy: Policy) -> str:
     if outcome is Outcome.IMPROVED:
         return "faster beyond doubt: make it the baseline with --perf-update"
+    if outcome is Outcome.REGRESSED and spread.freedom <= policy.assumed_weight:
+        return (
+            f"the baseline is one run, so the spread between runs is assumed "
+            f"({policy.assumed_spread:.0%}): perfsuite record --runs 5 measures it"
+        )
     if outcome is not Outcome.INCONCLUSIVE:
         return ""
     if max(own_error**2, spread.sampling_variance) > spread.deviation**2 / 2:
@@ -304,14 +337,19 @@ class ImageScore:
     Attributes:
         prompt: what it shows.
         seed: of its first noise.
-        ssim: structural similarity, 1 is equal.
+        ssim: structural similarity, 1 is equal; None if an image holds numbers that are none.
         psnr_db: peak signal-to-noise ratio in decibels; None if the images are equal.
     """
 
     prompt: str
     seed: int
-    ssim: float
+    ssim: float | None
     psnr_db: float | None
+
+    @property
+    def nearness(self) -> float:
+        """For ordering: SSIM, and below everything an image that has none."""
+        return -math.inf if self.ssim is None or math.isnan(self.ssim) else self.ssim
 
 
 @dataclass(frozen=True)
@@ -333,15 +371,14 @@ class QualityVerdict:
     @property
     def worst(self) -> ImageScore:
         """The image that is least like its reference."""
-        return min(self.scores, key=lambda score: score.ssim)
+        return min(self.scores, key=lambda score: score.nearness)
 
 
 def judge_quality(scores: tuple[ImageScore, ...], min_ssim: float) -> QualityVerdict:
-    """The worst image decides; a NaN never passes."""
-    worst = min(scores, key=lambda score: -math.inf if math.isnan(score.ssim) else score.ssim)
-    if worst.ssim >= min_ssim:
+    """The worst image decides; one without a score never passes."""
+    worst = min(scores, key=lambda score: score.nearness)
+    if worst.nearness >= min_ssim:
         return QualityVerdict(Outcome.PASSED, "", min_ssim, scores)
-    reason = (
-        f"SSIM {worst.ssim:.4f} is below {min_ssim:.4f} for '{worst.prompt}', seed {worst.seed}"
-    )
+    number = "no number, not" if worst.nearness == -math.inf else f"{worst.ssim:.4f} is below"
+    reason = f"SSIM {number} {min_ssim:.4f} for '{worst.prompt}', seed {worst.seed}"
     return QualityVerdict(Outcome.REGRESSED, reason, min_ssim, scores)

@@ -6,6 +6,7 @@ to the exit code. Nothing heavy is imported until a test that measures has been 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -271,21 +272,28 @@ def _destination(name: str) -> str:
 
 def _terminal(config: pytest.Config) -> TextIO | None:
     """A stream to the real terminal, past pytest's capturing; None if there is none."""
-    capture = config.pluginmanager.getplugin("capturemanager")
     try:
-        if capture is None:
-            return os.fdopen(os.dup(sys.stderr.fileno()), "w")
-        with capture.global_and_fixture_disabled():
+        with _uncaptured(config):
             return os.fdopen(os.dup(sys.stderr.fileno()), "w")
     except (OSError, ValueError, AttributeError):
         return None
 
 
+def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        return contextlib.nullcontext()
+    disabled: contextlib.AbstractContextManager[None] = capture.global_and_fixture_disabled()
+    return disabled
+
+
 def _finish_line(config: pytest.Config) -> None:
+    """End the line that pytest's reporter has begun; it must not go into captured output."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
-        reporter.ensure_newline()
-        reporter.flush()
+        with _uncaptured(config):
+            reporter.ensure_newline()
+            reporter.flush()
 
 
 def _is_of_another_kind(item: pytest.Item, only: str | None) -> bool:

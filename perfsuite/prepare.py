@@ -19,7 +19,7 @@ from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
 from perfsuite.judge import Policy
 from perfsuite.ladder import Tier, find_tiers, tiers
 from perfsuite.record import SCHEMA, RunRecord
-from perfsuite.references import References, load_references
+from perfsuite.references import MANIFEST, References, load_references
 from perfsuite.run import Run
 from perfsuite.settings import Settings
 from perfsuite.storage import check_writable
@@ -53,7 +53,10 @@ def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -
         checkpoint.name,
         checkpoint.latency.digest,
     )
-    baseline = None if settings.update == "replace" else store.load()
+    # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
+    baseline = store.load()
+    if settings.update == "replace":
+        baseline = None
     if baseline is None and settings.missing == "fail" and settings.update is None:
         raise SettingsError(
             f"no baseline for {store.hardware_key} in {settings.baselines}",
@@ -132,7 +135,7 @@ def find_references(
         settings.baselines / hardware_key / "references" / name,
         settings.out / "references" / hardware_key / name,
     ):
-        if folder.is_dir() and any(folder.iterdir()):
+        if (folder / MANIFEST).is_file():
             return load_references(
                 folder, checkpoint=name, identity=identity, workload=checkpoint.quality
             )

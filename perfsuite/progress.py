@@ -25,7 +25,8 @@ class ProgressLine:
 
     Args:
         terminal: where to draw; None, or something that is no terminal, draws nothing.
-        before: called once before the line first appears, to finish a line begun by others.
+        before: called before the line of each title first appears, to finish a line that others
+            have begun.
         clock: seconds.
     """
 

@@ -96,6 +96,7 @@ def load_references(
         folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, mend=mend
     )
     expected = (
+        ("checkpoint", manifest.checkpoint, checkpoint),
         ("weights", manifest.identity, identity),
         ("workload", manifest.workload.digest, workload.digest),
     )
@@ -106,7 +107,9 @@ def load_references(
                 mend=f"perfsuite record-references {checkpoint}",
             )
     if len(manifest.images) != len(tuple(workload.shots())):
-        raise ReferenceImageError(f"{folder / MANIFEST} lists too few images", mend=mend)
+        raise ReferenceImageError(
+            f"{folder / MANIFEST} does not list one image for each shot", mend=mend
+        )
     _read_checked(folder, manifest.latents, mend)
     images = tuple(_decode(_read_checked(folder, file, mend)) for file in manifest.images)
     return References(folder, manifest, images)

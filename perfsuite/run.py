@@ -7,6 +7,7 @@ after each. `perfsuite.prepare` makes one.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from perfsuite.judge import (
     QualityVerdict,
     Spread,
     between_run_spread,
+    disqualification,
     judge_latency,
     judge_quality,
     without_baseline,
@@ -133,6 +135,13 @@ class Run:
                 "something changes shape between images"
             )
             return without_baseline(measurement.latency, Outcome.INVALID, reason)
+        spoilt = disqualification(
+            measurement.conditions,
+            cores=self.environment.hardware.cores,
+            threads=self.environment.threads,
+        )
+        if spoilt:
+            return without_baseline(measurement.latency, Outcome.INVALID, spoilt)
         known = self.baseline.tiers.get(measurement.tier) if self.baseline else None
         if known is None:
             reason = f"no baseline for {self.store.hardware_key}"
@@ -198,10 +207,14 @@ def make_images(built: BuiltTier, *, progress: Progress = _silent) -> Iterator[G
 def score_image(image: GeneratedImage, references: References) -> ImageScore:
     """Hold one image, as the PNG that a user would get, against its reference."""
     seen, reference = as_eight_bits(image.pixels), references.image(image.shot)
-    noise = psnr_db(seen, reference)
     return ImageScore(
         image.shot.prompt,
         image.shot.seed,
-        ssim(seen, reference),
-        noise if noise < float("inf") else None,
+        _number_or_none(ssim(seen, reference)),
+        _number_or_none(psnr_db(seen, reference)),
     )
+
+
+def _number_or_none(value: float) -> float | None:
+    """JSON has neither NaN nor infinity; what is no number is absent."""
+    return value if math.isfinite(value) else None

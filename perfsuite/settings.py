@@ -104,7 +104,7 @@ def _number_between(low: float, high: float, example: str) -> Callable[[Any], fl
         complaint = f"takes a number above {low:g} and up to {high:g}, such as {example}"
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(complaint) from None
         if isinstance(value, bool) or not low < number <= high:
             raise ValueError(complaint)
@@ -174,7 +174,9 @@ OPTIONS = (
     Option(
         "budget", _number_between(0, 86400, "30"), 30.0, "seconds of sampling per tier (30)", "S"
     ),
-    Option("out", _text, ".perfsuite", "folder of run records and local baselines", "DIR"),
+    Option(
+        "out", _text, ".perfsuite", "folder of run records and local baselines (.perfsuite)", "DIR"
+    ),
     Option(
         "machine-label",
         _label,
@@ -229,7 +231,7 @@ def resolve_settings(given: Mapping[str, Any], root: Path) -> Settings:
 
 
 def _absolute(folder: str, root: Path) -> Path:
-    return (root / Path(folder).expanduser()).resolve()
+    return (root / os.path.expanduser(folder)).resolve()
 
 
 def _label_from_environment() -> str | None:
@@ -259,9 +261,14 @@ def _project_table(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("perfsuite", {})
+        tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", mend="mend its TOML") from None
+    table = tools.get("perfsuite", {}) if isinstance(tools, dict) else None
+    if not isinstance(table, dict):
+        raise SettingsError(
+            f"[tool.perfsuite] in {path} is not a table", mend="write one 'key = value' a line"
+        )
     known = [option.name for option in OPTIONS]
     for key in table:
         if key not in known:

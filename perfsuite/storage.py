@@ -31,12 +31,14 @@ def write_whole(path: Path, content: bytes) -> None:
         os.chmod(temporary, 0o644)  # mkstemp makes it 0600
         os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise OutputError(
             f"cannot write {path} ({error.strerror or error})",
-            mend="free space, mend its permissions, or pass another folder with --perf-out",
+            mend="free space, mend its permissions, or pass another folder "
+            "(--perf-out, --perf-baselines)",
         ) from None
+    finally:
+        if temporary is not None:  # gone already, if all went well; left by Ctrl-C too
+            Path(temporary).unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:
@@ -77,7 +79,7 @@ def read_json(
         return msgspec.json.decode(content, type=kind)
     except OSError as problem:
         raise error(f"cannot read {path} ({problem.strerror})", mend=mend) from None
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise error(f"{path} is not valid ({problem})", mend=mend) from None
 
 

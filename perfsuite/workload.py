@@ -44,6 +44,8 @@ class Workload:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
+        if isinstance(self.prompts, str):
+            raise ValueError("prompts are a tuple of texts, not one text")
         if not self.prompts or not self.seeds:
             raise ValueError("a workload needs at least one prompt and one seed")
         if min(self.steps, self.height, self.width, self.batch_size) < 1:
@@ -52,7 +54,8 @@ class Workload:
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that name this workload in baselines and references."""
-        canonical = msgspec.json.encode(asdict(self), order="sorted")
+        fields = asdict(self) | {"guidance_scale": float(self.guidance_scale)}
+        canonical = msgspec.json.encode(fields, order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:12]
 
     def shots(self) -> Iterator[Shot]:

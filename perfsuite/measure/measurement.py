@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perfsuite.device import PeakMemory
+from perfsuite.measure.conditions import Conditions
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Measurement:
         memory: peak while sampling.
         recompiles: graphs that were compiled *during* sampling; anything but 0 spoils samples.
         sampling_s: seconds that sampling took, controls included.
+        conditions: what else went on meanwhile.
     """
 
     tier: str
@@ -60,3 +62,4 @@ class Measurement:
     memory: PeakMemory
     recompiles: int
     sampling_s: float
+    conditions: Conditions = field(default_factory=Conditions)

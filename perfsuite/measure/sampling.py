@@ -14,6 +14,7 @@ from perfsuite.device import Device
 from perfsuite.errors import MeasurementError
 from perfsuite.generation import run
 from perfsuite.ladder import BuiltTier
+from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.control import Control
 from perfsuite.measure.measurement import LatencySamples, Measurement
 
@@ -54,6 +55,7 @@ class Sampler:
         device: takes the time.
         plan: how many samples to take.
         progress: told of every step, between samples and never inside one.
+        watch: looks at the machine between samples.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Sampler:
         device: Device,
         plan: SamplingPlan,
         progress: Progress = lambda what, done, total: None,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch or FakeWatch()
         self._work = work
         self._control = control
         self._device = device
@@ -94,6 +98,7 @@ class Sampler:
     def prepare(self) -> None:
         """Time the control; garbage is collected here, so that it is not collected in a sample."""
         self._progress("sampling", len(self._samples_s), self._rounds)
+        self._watch.between_samples()
         gc.collect(0)
         self._control_s.append(self._device.timed(self._control.run)[0])
 
@@ -157,13 +162,15 @@ def measure_tier(
     workload = built.checkpoint.latency
     shot = next(workload.shots())
     control = Control(built.dtype, built.device)
+    watch = watch_for(built.device)
     sampler = Sampler(
-        lambda: run(built.pipeline, workload, shot), control, built.device, plan, progress
+        lambda: run(built.pipeline, workload, shot), control, built.device, plan, progress, watch
     )
     warmup_s = sampler.warm_up()
     rounds = sampler.plan_rounds(warmup_s)
     compiled_before = _compiled_graphs()
     built.device.reset_peak_memory()
+    watch.start()
     start = time.perf_counter()
     take_rounds(sampler, rounds)
     sampling_s = time.perf_counter() - start
@@ -176,6 +183,7 @@ def measure_tier(
         memory=built.device.peak_memory(),
         recompiles=_compiled_graphs() - compiled_before,
         sampling_s=sampling_s,
+        conditions=watch.finish(),
     )
 
 

@@ -84,7 +84,9 @@ def _results(record: RunRecord) -> Table:
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows(record):
         style = _STYLES.get(row.outcome, "") if row.outcome else "red"
-        table.add_row(*row.cells[:-1], Text(row.cells[-1], style=style))
+        cells = [Text(cell) for cell in row.cells]
+        cells[-1].stylize(style)
+        table.add_row(*cells)
     return table
 
 

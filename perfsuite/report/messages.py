@@ -8,11 +8,11 @@ from perfsuite.report.rows import format_seconds
 
 def describe_latency(verdict: LatencyVerdict) -> str:
     """Baseline, measured, interval and tolerance, with the reason if there is one."""
-    if verdict.change is None or verdict.change_interval is None:
+    if verdict.baseline_s is None or verdict.change is None or verdict.change_interval is None:
         return verdict.reason or verdict.outcome.value
     low, high = verdict.change_interval
     parts = [
-        f"baseline {format_seconds(verdict.baseline_s or 0)}",
+        f"baseline {format_seconds(verdict.baseline_s)}",
         f"measured {format_seconds(verdict.measured_s)}",
         f"change {verdict.change:+.1%} with the machine's noise divided out "
         f"(95 % interval {low:+.1%} to {high:+.1%})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from perfsuite.judge import LatencyVerdict, Outcome
+from perfsuite.judge import LatencyVerdict, Outcome, QualityVerdict
 from perfsuite.record import RunRecord, TierResult
 
 COLUMNS = (
@@ -75,9 +75,9 @@ def verdict_text(result: TierResult) -> str:
 
 def format_seconds(seconds: float) -> str:
     """Three significant digits in the unit that suits: 188 ms, 7.36 s."""
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
-    return f"{seconds:.3g} s"
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:.0f} s"
 
 
 def format_bytes(count: int) -> str:
@@ -95,7 +95,7 @@ def _row(result: TierResult, foot: TierResult | None) -> Row:
         _speed_up(foot.published_s if foot else None, result.published_s),
         _change(result.latency),
         _percent(result.latency.smallest_visible if result.latency else None),
-        f"{result.quality.worst.ssim:.4f}" if result.quality else ABSENT,
+        _ssim(result.quality),
         format_bytes(peak) if peak is not None else ABSENT,
         verdict_text(result),
     )
@@ -117,18 +117,31 @@ def _latency(verdict: LatencyVerdict | None) -> str:
         return ABSENT
     low, high = verdict.measured_interval_s
     width = max(high - verdict.measured_s, verdict.measured_s - low) / verdict.measured_s
-    return f"{format_seconds(verdict.measured_s)} ±{width * 100:.1f}%"
+    return f"{format_seconds(verdict.measured_s)} ±{_percentage(width)}%"
 
 
 def _change(verdict: LatencyVerdict | None) -> str:
     if verdict is None or verdict.change is None or verdict.change_interval is None:
         return ABSENT
     low, high = verdict.change_interval
-    return f"{verdict.change * 100:+.1f} ±{(high - low) * 50:.1f}%"
+    sign = "+" if verdict.change >= 0 else "-"
+    return f"{sign}{_percentage(abs(verdict.change))} ±{_percentage((high - low) / 2)}%"
 
 
 def _percent(fraction: float | None) -> str:
-    return ABSENT if fraction is None else f"{fraction * 100:.1f}%"
+    return ABSENT if fraction is None else f"{_percentage(fraction)}%"
+
+
+def _percentage(fraction: float) -> str:
+    """One decimal below ten, so that a row fits into 80 columns."""
+    percentage = fraction * 100
+    return f"{percentage:.1f}" if percentage < 9.95 else f"{percentage:.0f}"
+
+
+def _ssim(verdict: QualityVerdict | None) -> str:
+    if verdict is None or verdict.worst.ssim is None:
+        return ABSENT
+    return f"{verdict.worst.ssim:.4f}"
 
 
 def _merged(lines: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from perfsuite.baselines import Baseline
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.ladder import table
+from perfsuite.measure import sampling
+from perfsuite.measure.conditions import Conditions, FakeWatch
 from perfsuite.record import RunRecord, load_record
 
 TESTS = """
@@ -94,7 +97,7 @@ def test_one_tier_alone_needs_no_other_where_references_exist(project: pytest.Py
     record = latest(project)
     assert [result.tier for result in record.tiers] == ["sdpa"]
     assert record.tiers[0].quality is not None
-    assert record.tiers[0].quality.worst.ssim > 0.9
+    assert record.tiers[0].quality.worst.nearness > 0.9
 
 
 def test_update_makes_the_run_the_committed_baseline_and_add_adds_one(
@@ -130,7 +133,12 @@ def test_pytest_benchmark_reports_the_rounds_that_are_judged(project: pytest.Pyt
     assert entry["extra_info"]["tier"] == "bf16"
     assert entry["extra_info"]["verdict"]["outcome"] == "no baseline"
     assert entry["extra_info"]["environment"]["packages"]["torch"]
-    assert entry["stats"]["data"] == pytest.approx(samples, rel=0.02, abs=2e-4)
+    theirs = entry["stats"]["data"]
+    assert len(theirs) == len(samples)
+    # Their clock runs around ours; what lies between is a call, or a busy machine's interruption.
+    between = [their - own for their, own in zip(theirs, samples, strict=True)]
+    assert min(between) > 0
+    assert statistics.median(between) < 0.002
 
 
 def test_settings_come_from_pyproject_and_the_command_line_wins(project: pytest.Pytester) -> None:
@@ -164,7 +172,7 @@ def test_a_third_party_adds_a_tier_with_one_call(
     sliced = latest(project).result("sliced")
     assert sliced.measurement is not None
     assert sliced.quality is not None
-    assert sliced.quality.worst.ssim > 0.999
+    assert sliced.quality.worst.nearness > 0.999
 
 
 def test_a_tier_that_fails_fails_alone_and_the_record_says_why(
@@ -312,6 +320,18 @@ def test_a_missing_compiler_stops_the_run_only_for_compiled_tiers(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no C++ compiler (no-such-compiler)*--perf-tiers fp32*"])
     assert run(project, "--perf-tiers", "fp32").ret == pytest.ExitCode.OK
+
+
+def test_a_busy_machine_makes_the_verdict_invalid_and_records_no_baseline(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = FakeWatch(Conditions(busy_elsewhere=64.0))
+    monkeypatch.setattr(sampling, "watch_for", lambda device: busy)
+    result = run(project, "--perf-tiers", "fp32", "--perf-only=latency", "-rs")
+    result.assert_outcomes(skipped=1, deselected=2)
+    result.stdout.fnmatch_lines(["*other processes kept 64.0 of * cores busy*"])
+    assert not (project.path / ".perfsuite" / "baselines").exists()
+    assert busy.looks > 5
 
 
 def test_strict_turns_inconclusive_into_a_failure(project: pytest.Pytester) -> None:

@@ -1,0 +1,199 @@
+"""What else went on on the machine while samples were taken.
+
+Everything is read before, between and after samples, never inside one: reading the driver of an
+accelerator during a sample slows the sample.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import psutil
+
+from perfsuite.device import Device, nvidia_uuid
+
+# NVML's bits of 'clocks event reasons' that mean that the device ran slower than it could. Its
+# normal power cap (0x04) is left out: a data-centre GPU works at it all day.
+_THROTTLING = {
+    0x08: "hardware slowdown",
+    0x20: "thermal slowdown (software)",
+    0x40: "thermal slowdown (hardware)",
+    0x80: "power brake",
+}
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Circumstances of a tier's samples; None where the machine does not say.
+
+    Attributes:
+        busy_elsewhere: cores that other processes kept busy, on average.
+        stolen: fraction of the machine's time that its hypervisor gave to others.
+        swapped_bytes: read from and written to swap.
+        load_average: runnable processes, average of the last minute.
+        throttled: reasons for which the accelerator slowed down.
+        others_on_device: processes that shared the accelerator.
+        clock_mhz: lowest and highest clock of the accelerator seen between samples.
+        temperature_c: highest temperature of the accelerator.
+        power_w: highest power draw of the accelerator.
+    """
+
+    busy_elsewhere: float | None = None
+    stolen: float | None = None
+    swapped_bytes: int | None = None
+    load_average: float | None = None
+    throttled: tuple[str, ...] = ()
+    others_on_device: int | None = None
+    clock_mhz: tuple[int, int] | None = None
+    temperature_c: int | None = None
+    power_w: float | None = None
+
+
+class Watch(Protocol):
+    """Looks at the machine around and between samples."""
+
+    def start(self) -> None:
+        """Sampling begins."""
+
+    def between_samples(self) -> None:
+        """No sample is being taken."""
+
+    def finish(self) -> Conditions:
+        """Sampling has ended."""
+
+
+@dataclass(frozen=True)
+class _Moment:
+    wall_s: float
+    busy_s: float
+    stolen_s: float
+    own_s: float
+    swapped_bytes: int
+
+
+class FakeWatch:
+    """A watch for tests: sees what it was told to.
+
+    Args:
+        conditions: what `finish` returns.
+    """
+
+    def __init__(self, conditions: Conditions | None = None) -> None:
+        self.conditions = conditions or Conditions()
+        self.looks = 0
+
+    def start(self) -> None:
+        """Nothing to remember."""
+
+    def between_samples(self) -> None:
+        """Only counted."""
+        self.looks += 1
+
+    def finish(self) -> Conditions:
+        """The scripted conditions."""
+        return self.conditions
+
+
+class CpuWatch:
+    """CPU time of others, steal time, swap and load, from the kernel's counters."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._before = self._look()
+
+    def start(self) -> None:
+        """Remember the counters."""
+        self._before = self._look()
+
+    def between_samples(self) -> None:
+        """Nothing to do: the counters add up by themselves."""
+
+    def finish(self) -> Conditions:
+        """Differences of the counters since `start`."""
+        now, before = self._look(), self._before
+        wall_s = max(now.wall_s - before.wall_s, 1e-9)
+        others_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
+        cores = psutil.cpu_count() or 1
+        return Conditions(
+            busy_elsewhere=max(0.0, others_s / wall_s),
+            stolen=max(0.0, (now.stolen_s - before.stolen_s) / (wall_s * cores)),
+            swapped_bytes=now.swapped_bytes - before.swapped_bytes,
+            load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        )
+
+    def _look(self) -> _Moment:
+        times = psutil.cpu_times()
+        idle_s = times.idle + getattr(times, "iowait", 0.0)
+        stolen_s = getattr(times, "steal", 0.0)
+        guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        own = self._process.cpu_times()
+        swap = psutil.swap_memory()
+        return _Moment(
+            wall_s=time.monotonic(),
+            busy_s=sum(times) - idle_s - stolen_s - guests_s,
+            stolen_s=stolen_s,
+            own_s=own.user + own.system,
+            swapped_bytes=swap.sin + swap.sout,
+        )
+
+
+class NvidiaWatch:
+    """Clocks, throttling, temperature, power and other processes of an NVIDIA device.
+
+    Args:
+        nvml: the module `pynvml`, or something with its functions.
+        uuid: NVML's name of the device.
+    """
+
+    def __init__(self, nvml: Any, uuid: str) -> None:
+        nvml.nvmlInit()
+        self._nvml = nvml
+        self._handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        self._clocks: list[int] = []
+        self._temperatures: list[int] = []
+        self._powers: list[float] = []
+        self._reasons = 0
+        self._others = 0
+
+    def start(self) -> None:
+        """Forget what was seen, and look once."""
+        self._clocks, self._temperatures, self._powers = [], [], []
+        self._reasons = self._others = 0
+        self.between_samples()
+
+    def between_samples(self) -> None:
+        """Read the device's sensors."""
+        nvml, handle = self._nvml, self._handle
+        self._clocks.append(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
+        sensor = nvml.NVML_TEMPERATURE_GPU
+        self._temperatures.append(nvml.nvmlDeviceGetTemperature(handle, sensor))
+        self._powers.append(nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
+        self._reasons |= nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
+        running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        # In a container this process may be listed under another number, or not at all.
+        self._others = max(self._others, len(running) - 1)
+
+    def finish(self) -> Conditions:
+        """Extremes of what was seen."""
+        return Conditions(
+            throttled=tuple(why for bit, why in _THROTTLING.items() if self._reasons & bit),
+            others_on_device=self._others,
+            clock_mhz=(min(self._clocks), max(self._clocks)),
+            temperature_c=max(self._temperatures),
+            power_w=max(self._powers),
+        )
+
+
+def watch_for(device: Device) -> Watch:
+    """The watch for a device; an accelerator whose driver says nothing is watched by its host."""
+    if device.name == "cuda":
+        try:
+            import pynvml
+
+            return NvidiaWatch(pynvml, nvidia_uuid())
+        except Exception:  # no library, no driver, no permission: NVML has an error for each
+            return CpuWatch()
+    return CpuWatch()

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from perfsuite import errors
+from perfsuite.errors import CheckpointError, HubUnreachable, PerfsuiteError, SettingsError
+
+EVERY_ERROR = [
+    each
+    for _, each in inspect.getmembers(errors, inspect.isclass)
+    if each.__module__ == errors.__name__
+]
+
+
+@pytest.mark.parametrize("error", EVERY_ERROR)
+def test_every_error_is_a_perfsuite_error_and_stands_in_the_tree_of_the_docstring(
+    error: type[Exception],
+) -> None:
+    assert issubclass(error, PerfsuiteError)
+    assert error.__name__ in (errors.__doc__ or "")
+
+
+def test_a_message_is_the_problem_and_its_mend() -> None:
+    error = SettingsError("no tier 'fp31'", mend="name one of fp32, bf16")
+    assert str(error) == "no tier 'fp31': name one of fp32, bf16"
+    assert (error.problem, error.mend) == ("no tier 'fp31'", "name one of fp32, bf16")
+
+
+def test_a_mend_cannot_be_forgotten() -> None:
+    with pytest.raises(TypeError, match="mend"):
+        PerfsuiteError("broken")  # type: ignore[call-arg]
+
+
+def test_a_silent_hub_is_a_checkpoint_that_cannot_be_had() -> None:
+    assert issubclass(HubUnreachable, CheckpointError)
