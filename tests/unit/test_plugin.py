@@ -254,7 +254,7 @@ BAD_INPUT = {
     ("--perf-budget", "soon"): "--perf-budget cannot be 'soon'*",
     ("--perf-missing", "ignore"): "--perf-missing cannot be 'ignore'*record, skip, fail",
     ("--perf-missing", "fail"): "no baseline for *perfsuite record --runs 5*",
-    ("--perf-out", "test_bad_input.py/x"): "cannot write *Not a directory*--perf-out",
+    ("--perf-out", "test_bad_input.py/x"): "cannot write *Not a directory*--perf-out*",
     ("--benchmark-disable",): "nothing is measured: leave out --benchmark-disable",
     ("--perf-tiers", "bf16"): "*has no reference images yet: perfsuite record-references quick*",
 }
