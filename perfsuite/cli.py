@@ -88,7 +88,7 @@ def _make_references(settings: Settings, root: Path, progress: ProgressLine) -> 
     from perfsuite.ladder import build_tier
     from perfsuite.prepare import prepare_run
     from perfsuite.references import record_references as record
-    from perfsuite.run import make_images
+    from perfsuite.scoring import make_images
 
     run = prepare_run(settings, root, scores_images=False)
     name = run.checkpoint.name
