@@ -1,4 +1,4 @@
-"""The command line: `perfsuite tiers`, `record`, `record-references`."""
+"""The command line: `perfsuite tiers`, `record`, `record-references` and more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from perfsuite.cli_quality import calibrate_quality, selftest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
@@ -104,3 +105,7 @@ def _make_references(settings: Settings, root: Path, progress: ProgressLine) -> 
             environment=run.environment,
             images=make_images(built, progress=progress.update),
         )
+
+
+main.add_command(calibrate_quality)
+main.add_command(selftest)
