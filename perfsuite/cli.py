@@ -1,4 +1,4 @@
-"""The command line: `perfsuite tiers`, `record`, `record-references`."""
+"""The command line: `perfsuite tiers`, `record`, `record-references` and more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from perfsuite.cli_quality import calibrate_quality, selftest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
@@ -88,7 +89,7 @@ def _make_references(settings: Settings, root: Path, progress: ProgressLine) -> 
     from perfsuite.ladder import build_tier
     from perfsuite.prepare import prepare_run
     from perfsuite.references import record_references as record
-    from perfsuite.run import make_images
+    from perfsuite.scoring import make_images
 
     run = prepare_run(settings, root, scores_images=False)
     name = run.checkpoint.name
@@ -104,3 +105,7 @@ def _make_references(settings: Settings, root: Path, progress: ProgressLine) -> 
             environment=run.environment,
             images=make_images(built, progress=progress.update),
         )
+
+
+main.add_command(calibrate_quality)
+main.add_command(selftest)

@@ -9,6 +9,7 @@
     ├── CompilerMissing      a compiled tier was asked for and there is no C++ compiler
     ├── MeasurementError     samples that cannot be judged (none, negative, not finite)
     ├── BaselineError        a stored baseline cannot be used
+    ├── CalibrationError     thresholds of the quality gate cannot be used
     ├── ReferenceImageError  a stored reference image cannot be used
     └── OutputError          a result cannot be written
 
@@ -62,6 +63,10 @@ class MeasurementError(PerfsuiteError):
 
 class BaselineError(PerfsuiteError):
     """A stored baseline cannot be read, or was recorded for something else."""
+
+
+class CalibrationError(PerfsuiteError):
+    """Thresholds of the quality gate are damaged, or were calibrated for something else."""
 
 
 class ReferenceImageError(PerfsuiteError):

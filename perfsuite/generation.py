@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +26,26 @@ class GeneratedImage:
         shot: which prompt and seed it was made from.
         pixels: height x width x 3, float32 from 0 to 1.
         latents: channels x height/8 x width/8 (for SDXL), float32, before the VAE's scaling.
+        finite: whether pixels and latents of *every* image of the batch are finite numbers.
     """
 
     shot: Shot
     pixels: npt.NDArray[np.float32]
     latents: npt.NDArray[np.float32]
+    finite: bool = True
+
+
+@contextlib.contextmanager
+def deterministically() -> Iterator[None]:
+    """Deterministic algorithms where torch has them, and cuBLAS's fixed workspace."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warns_only)
 
 
 def generate(pipeline: StableDiffusionXLPipeline, workload: Workload, shot: Shot) -> GeneratedImage:
@@ -43,6 +61,7 @@ def generate(pipeline: StableDiffusionXLPipeline, workload: Workload, shot: Shot
         shot,
         pixels=np.asarray(output[0], dtype=np.float32),
         latents=kept["latents"][0].float().cpu().numpy(),
+        finite=bool(np.isfinite(output).all() and kept["latents"].isfinite().all()),
     )
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import pytest
 
@@ -23,20 +23,23 @@ from perfsuite.settings import OPTIONS, Settings, resolve_settings
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from perfsuite.judge import LatencyVerdict, QualityVerdict
+    from perfsuite.judge import LatencyVerdict
+    from perfsuite.judge_images import QualityVerdict
     from perfsuite.ladder import BuiltTier
+    from perfsuite.layers import LayersVerdict
     from perfsuite.measure import Measurement, Sampler
     from perfsuite.run import Run
 
 Verdict = "LatencyVerdict | QualityVerdict"
+_Judged = TypeVar("_Judged")
 
 _SETTINGS = pytest.StashKey[Settings]()
 _RUN = pytest.StashKey["Run"]()
 _PROGRESS = pytest.StashKey[ProgressLine]()
 _TIER_FIXTURE = "tier"
-_QUALITY_FIXTURE = "quality_verdict"
-_KINDS = {"latency": "measurement", "quality": _QUALITY_FIXTURE}
-"""Which fixture makes a test one of latency or of quality."""
+_QUALITY_FIXTURES = frozenset({"quality_verdict", "exactness_verdict", "layers_verdict"})
+_KINDS = {"latency": frozenset({"measurement"}), "quality": _QUALITY_FIXTURES}
+"""Which fixtures make a test one of latency or of quality."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,19 +76,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `tier` runs once for each tier, grouped by tier over all modules."""
-    if _TIER_FIXTURE not in metafunc.fixturenames:
+    """A test runs once for each tier that it is for, grouped by tier over all modules."""
+    asked = {_TIER_FIXTURE, "exactness_verdict", "layers_verdict"} & set(metafunc.fixturenames)
+    if not asked:
         return
     names = metafunc.config.stash[_SETTINGS].tiers
     with quietly():
-        from perfsuite.ladder import find_tiers, tiers
+        from perfsuite.ladder import changes_layers, find_tiers, has_exactness, tiers
     try:
         chosen = find_tiers(names) if names else tiers()
     except PerfsuiteError:
         # Raised here it would be a collection error of every module; prepare_run says it once.
         chosen = tiers()
-    ids = [tier.name for tier in chosen]
-    metafunc.parametrize(_TIER_FIXTURE, chosen, ids=ids, indirect=True, scope="session")
+    suits = {"exactness_verdict": has_exactness, "layers_verdict": changes_layers}
+    for name in sorted(asked):
+        rows = [row for row in chosen if name == _TIER_FIXTURE or suits[name](row)]
+        ids = [row.name for row in rows]
+        if name == _TIER_FIXTURE:
+            metafunc.parametrize(name, rows, ids=ids, indirect=True, scope="session")
+        else:
+            metafunc.parametrize(name, rows, ids=ids, indirect=True)
 
 
 @pytest.hookimpl(trylast=True)
@@ -108,7 +118,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Check everything that can be checked before the first weight is loaded."""
     used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if _TIER_FIXTURE not in used or session.config.option.collectonly:
+    if not used & {_TIER_FIXTURE, *_QUALITY_FIXTURES} or session.config.option.collectonly:
         return
     if session.config.getoption("benchmark_disable", False):
         raise pytest.UsageError("nothing is measured: leave out --benchmark-disable")
@@ -124,7 +134,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         session.config.stash[_RUN] = prepare_run(
             session.config.stash[_SETTINGS],
             session.config.rootpath,
-            scores_images=_QUALITY_FIXTURE in used,
+            scores_images=bool(used & _QUALITY_FIXTURES),
         )
     except PerfsuiteError as error:
         raise pytest.UsageError(str(error)) from None
@@ -228,6 +238,22 @@ def quality_verdict(tier: BuiltTier, perf_run: Run, pytestconfig: pytest.Config)
 
 
 @pytest.fixture
+def exactness_verdict(
+    request: pytest.FixtureRequest, perf_run: Run, pytestconfig: pytest.Config
+) -> QualityVerdict:
+    """The verdict on what must not change numbers beyond rounding: exact changes, in fp32."""
+    return _judged(request.param, perf_run, perf_run.judge_exactness, pytestconfig)
+
+
+@pytest.fixture
+def layers_verdict(
+    request: pytest.FixtureRequest, perf_run: Run, pytestconfig: pytest.Config
+) -> LayersVerdict:
+    """The verdict on a tier's quantised layers, one by one."""
+    return _judged(request.param, perf_run, perf_run.judge_layers, pytestconfig)
+
+
+@pytest.fixture
 def enforce(pytestconfig: pytest.Config) -> Callable[[Any], None]:
     """Turn a verdict into pytest's terms.
 
@@ -235,14 +261,19 @@ def enforce(pytestconfig: pytest.Config) -> Callable[[Any], None]:
     `--perf-strict`; `no baseline` always skips.
     """
     from perfsuite.judge import LatencyVerdict, Outcome
-    from perfsuite.report.messages import describe_latency, describe_quality
+    from perfsuite.layers import LayersVerdict
+    from perfsuite.report.messages import describe_latency, describe_layers, describe_quality
 
     strict = pytestconfig.stash[_SETTINGS].strict
 
-    def act(verdict: LatencyVerdict | QualityVerdict) -> None:
+    def act(verdict: LatencyVerdict | QualityVerdict | LayersVerdict) -> None:
         __tracebackhide__ = True
-        describe = describe_latency if isinstance(verdict, LatencyVerdict) else describe_quality
-        message = describe(verdict)  # type: ignore[arg-type]
+        if isinstance(verdict, LatencyVerdict):
+            message = describe_latency(verdict)
+        elif isinstance(verdict, LayersVerdict):
+            message = describe_layers(verdict)
+        else:
+            message = describe_quality(verdict)
         undecided = (Outcome.INCONCLUSIVE, Outcome.INVALID)
         if verdict.outcome is Outcome.REGRESSED or (strict and verdict.outcome in undecided):
             pytest.fail(message, pytrace=False)
@@ -250,6 +281,17 @@ def enforce(pytestconfig: pytest.Config) -> Callable[[Any], None]:
             pytest.skip(message)
 
     return act
+
+
+def _judged(row: Any, run: Run, judge: Callable[..., _Judged], config: pytest.Config) -> _Judged:
+    """Judge a tier that the check itself builds."""
+    progress = config.stash[_PROGRESS]
+    progress.begin(row.name)
+    run.start_tier(row)
+    with _noting_failure(run, row), quietly():
+        verdict = judge(row, progress.update)
+    progress.end()
+    return verdict
 
 
 class _noting_failure:  # noqa: N801  (reads as a statement)
@@ -297,7 +339,7 @@ def _finish_line(config: pytest.Config) -> None:
 
 
 def _is_of_another_kind(item: pytest.Item, only: str | None) -> bool:
-    return only is not None and _KINDS[only] not in getattr(item, "fixturenames", ())
+    return only is not None and _KINDS[only].isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def _skip_without_accelerator(items: list[pytest.Item]) -> None:

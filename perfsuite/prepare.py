@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from perfsuite.baselines import BaselineStore
+from perfsuite.calibration import Calibration, calibration_path, load_calibration
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
@@ -69,6 +70,11 @@ def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -
         if scores_images
         else None
     )
+    calibration = (
+        find_calibration(settings, store.hardware_key, checkpoint, identity)
+        if scores_images
+        else None
+    )
     record = RunRecord(
         SCHEMA,
         new_run_id(),
@@ -89,6 +95,7 @@ def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -
         baseline,
         references,
         record,
+        calibration=calibration,
         _threads_before=threads_before,
     )
 
@@ -145,6 +152,23 @@ def find_references(
             mend=f"perfsuite record-references {name}, or begin --perf-tiers with fp32",
         )
     return None
+
+
+def find_calibration(
+    settings: Settings, hardware_key: str, checkpoint: Checkpoint, identity: str
+) -> Calibration | None:
+    """Thresholds of the quality gate for a checkpoint; None if it was never calibrated.
+
+    Raises:
+        CalibrationError: they are damaged, or were calibrated for something else.
+    """
+    key = None if checkpoint.portable_references else hardware_key
+    return load_calibration(
+        calibration_path(settings.baselines, checkpoint.name, key),
+        checkpoint=checkpoint.name,
+        identity=identity,
+        workload=checkpoint.quality,
+    )
 
 
 def new_run_id() -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from perfsuite.environment import Environment
 from perfsuite.errors import OutputError
-from perfsuite.judge import LatencyVerdict, Outcome, Policy, QualityVerdict
+from perfsuite.judge import LatencyVerdict, Outcome, Policy
+from perfsuite.judge_images import QualityVerdict
 from perfsuite.ladder import Finding
+from perfsuite.layers import LayersVerdict
 from perfsuite.measure.measurement import Measurement
 from perfsuite.storage import read_json, write_json
 from perfsuite.workload import Workload
@@ -41,6 +43,8 @@ class TierResult:
         measurement: raw samples and what else was measured.
         latency: verdict on them.
         quality: verdict on its images.
+        exactness: verdict on the images of its exact changes in fp32.
+        layers: verdict on its quantised layers.
         findings: what building it brought to light.
         error: first line of what stopped it.
     """
@@ -50,13 +54,23 @@ class TierResult:
     measurement: Measurement | None = None
     latency: LatencyVerdict | None = None
     quality: QualityVerdict | None = None
+    exactness: QualityVerdict | None = None
+    layers: LayersVerdict | None = None
     findings: tuple[Finding, ...] = ()
     error: str | None = None
 
     @property
     def overall(self) -> Outcome | None:
-        """The one verdict on latency and images: the graver of the two; None if none is known."""
-        verdicts = [each.outcome for each in (self.latency, self.quality) if each is not None]
+        """The one verdict on latency and images: the gravest of them; None if none is known."""
+        known = (self.latency, self.quality, self.exactness, self.layers)
+        verdicts = [each.outcome for each in known if each is not None]
+        return max(verdicts, key=_GRAVITY.index) if verdicts else None
+
+    @property
+    def image_outcome(self) -> Outcome | None:
+        """The gravest verdict on images and layers; None if none is known."""
+        known = (self.quality, self.exactness, self.layers)
+        verdicts = [each.outcome for each in known if each is not None]
         return max(verdicts, key=_GRAVITY.index) if verdicts else None
 
 

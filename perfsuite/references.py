@@ -1,7 +1,8 @@
 """Stored fp32 images and latents, and where they came from.
 
-A folder holds one lossless PNG per image, `latents.safetensors`, and `manifest.json`, which is
-written last: a folder without it is not a set of references.
+A folder holds one lossless PNG per image, `latents.safetensors`, `pixels.safetensors` (float32
+pixels of the exactness shots, since 8 bits cannot show more than 59 dB), and `manifest.json`,
+which is written last: a folder without it is not a set of references.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from perfsuite.environment import Environment
 from perfsuite.errors import ReferenceImageError
-from perfsuite.generation import GeneratedImage
-from perfsuite.quality import Pixels
+from perfsuite.generation import GeneratedImage, deterministically
+from perfsuite.quality import Latents, Pixels, as_eight_bits
 from perfsuite.storage import read_json, write_json, write_whole
 from perfsuite.workload import Shot, Workload
 
-SCHEMA = 1
+SCHEMA = 2
+EXACTNESS_SHOTS = 4
+"""How many images the exactness stage holds against float32 pixels."""
 MANIFEST = "manifest.json"
 LATENTS = "latents.safetensors"
+PIXELS = "pixels.safetensors"
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Manifest:
         environment: where it was made.
         images: one file for each shot of the workload, in its order.
         latents: final latents, tensors named by the shot's index.
+        pixels: float32 pixels of the exactness shots, tensors named by the shot's index.
     """
 
     schema: int
@@ -62,25 +69,48 @@ class Manifest:
     environment: Environment
     images: tuple[StoredFile, ...]
     latents: StoredFile
+    pixels: StoredFile
 
 
 @dataclass(frozen=True)
 class References:
-    """Reference images, loaded.
+    """Reference images, loaded or just made.
 
     Attributes:
-        folder: where they lie.
-        manifest: where they came from.
         images: one for each shot, 8-bit levels from 0 to 1.
+        latents: final latents, one for each shot.
+        pixels: float32 pixels of the exactness shots, by the shot's index.
+        folder: where they lie; None if they are kept nowhere.
+        manifest: where they came from; None if they are kept nowhere.
     """
 
-    folder: Path
-    manifest: Manifest
     images: tuple[Pixels, ...]
+    latents: tuple[Latents, ...]
+    pixels: dict[int, Pixels]
+    folder: Path | None = None
+    manifest: Manifest | None = None
 
     def image(self, shot: Shot) -> Pixels:
         """The reference of a shot."""
         return self.images[shot.index]
+
+
+def exactness_shots(workload: Workload) -> tuple[Shot, ...]:
+    """The shots whose float32 pixels are kept: evenly spread over prompts and seeds."""
+    shots = tuple(workload.shots())
+    stride = max(1, len(shots) // EXACTNESS_SHOTS)
+    return shots[::stride][:EXACTNESS_SHOTS]
+
+
+def references_of(images: Iterable[GeneratedImage], workload: Workload) -> References:
+    """References that are kept nowhere, from images in the order of the workload's shots."""
+    made = tuple(images)
+    kept = {shot.index for shot in exactness_shots(workload)}
+    return References(
+        images=tuple(as_eight_bits(image.pixels) for image in made),
+        latents=tuple(image.latents for image in made),
+        pixels={image.shot.index: image.pixels for image in made if image.shot.index in kept},
+    )
 
 
 def load_references(
@@ -106,13 +136,15 @@ def load_references(
                 f"{folder} was recorded for {what} {found}, this is {wanted}",
                 mend=f"perfsuite record-references {checkpoint}",
             )
-    if len(manifest.images) != len(tuple(workload.shots())):
+    shots = tuple(workload.shots())
+    if len(manifest.images) != len(shots):
         raise ReferenceImageError(
             f"{folder / MANIFEST} does not list one image for each shot", mend=mend
         )
-    _read_checked(folder, manifest.latents, mend)
+    latents = _read_tensors(folder, manifest.latents, shots, mend)
+    pixels = _read_tensors(folder, manifest.pixels, exactness_shots(workload), mend)
     images = tuple(_decode(_read_checked(folder, file, mend)) for file in manifest.images)
-    return References(folder, manifest, images)
+    return References(images, tuple(latents.values()), pixels, folder, manifest)
 
 
 def record_references(
@@ -130,14 +162,25 @@ def record_references(
     Raises:
         OutputError: the folder cannot be written.
     """
-    files, latents = [], {}
-    for image in images:
-        files.append(_store(folder, f"{image.shot.index:02d}.png", encode_png(image.pixels)))
-        latents[str(image.shot.index)] = image.latents
-        progress(len(files))
-    stored_latents = _store(folder, LATENTS, save_tensors(latents))
+    files, latents, pixels = [], {}, {}
+    kept = {shot.index for shot in exactness_shots(workload)}
+    with deterministically():
+        for image in images:
+            files.append(_store(folder, f"{image.shot.index:02d}.png", encode_png(image.pixels)))
+            # safetensors writes an array's memory as it lies, whatever its strides say.
+            latents[str(image.shot.index)] = np.ascontiguousarray(image.latents)
+            if image.shot.index in kept:
+                pixels[str(image.shot.index)] = np.ascontiguousarray(image.pixels)
+            progress(len(files))
     manifest = Manifest(
-        SCHEMA, checkpoint, identity, workload, environment, tuple(files), stored_latents
+        SCHEMA,
+        checkpoint,
+        identity,
+        workload,
+        environment,
+        tuple(files),
+        _store(folder, LATENTS, save_tensors(latents)),
+        _store(folder, PIXELS, save_tensors(pixels)),
     )
     write_json(folder / MANIFEST, manifest)
     return load_references(folder, checkpoint=checkpoint, identity=identity, workload=workload)
@@ -160,6 +203,19 @@ def _decode(content: bytes) -> Pixels:
 def _store(folder: Path, name: str, content: bytes) -> StoredFile:
     write_whole(folder / name, content)
     return StoredFile(name, hashlib.sha256(content).hexdigest())
+
+
+def _read_tensors(
+    folder: Path, file: StoredFile, shots: Iterable[Shot], mend: str
+) -> dict[int, Latents]:
+    """Tensors of these shots, by the shot's index."""
+    content = _read_checked(folder, file, mend)
+    try:
+        tensors = load_tensors(content)
+        return {shot.index: tensors[str(shot.index)] for shot in shots}
+    except (SafetensorError, KeyError) as error:
+        path = folder / file.name
+        raise ReferenceImageError(f"{path} is incomplete ({error})", mend=mend) from None
 
 
 def _read_checked(folder: Path, file: StoredFile, mend: str) -> bytes:

@@ -7,35 +7,34 @@ after each. `perfsuite.prepare` makes one.
 from __future__ import annotations
 
 import gc
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from perfsuite.baselines import Baseline, BaselineStore, RecordedRun
+from perfsuite.calibration import Calibration
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
 from perfsuite.environment import Environment
-from perfsuite.generation import GeneratedImage, generate
+from perfsuite.image_gate import ImageGate, is_foot
 from perfsuite.judge import (
-    ImageScore,
     LatencyVerdict,
     Outcome,
-    QualityVerdict,
     Spread,
     between_run_spread,
     disqualification,
     judge_latency,
-    judge_quality,
     without_baseline,
 )
-from perfsuite.ladder import BuiltTier, Tier
+from perfsuite.judge_images import QualityVerdict
+from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers
+from perfsuite.layers import LayersVerdict
 from perfsuite.measure import Measurement, SamplingPlan
-from perfsuite.quality import as_eight_bits, psnr_db, ssim
 from perfsuite.record import RunRecord, TierResult, save_record
 from perfsuite.references import References, record_references
+from perfsuite.scoring import make_images
 from perfsuite.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -59,6 +58,7 @@ class Run:
         baseline: what latencies are held against; None if this hardware has none.
         references: what images are held against; None if this checkpoint has none yet.
         record: what has come out so far.
+        calibration: thresholds of the quality gate; None if this checkpoint has none.
     """
 
     settings: Settings
@@ -70,6 +70,8 @@ class Run:
     references: References | None
     record: RunRecord
     record_path: Path | None = None
+    calibration: Calibration | None = None
+    _gate: ImageGate | None = None
     _threads_before: int = field(default_factory=torch.get_num_threads)
 
     @property
@@ -106,18 +108,26 @@ class Run:
         return verdict
 
     def judge_images(self, built: BuiltTier, progress: Progress = _silent) -> QualityVerdict:
-        """Make the quality workload's images, judge them, and save the record.
-
-        The first fp32 run of a checkpoint that has no references makes them.
-        """
-        if self.references is None:
-            self.references = self._record_references(built, progress)
-        references = self.references
-        scores = tuple(
-            score_image(image, references) for image in make_images(built, progress=progress)
-        )
-        verdict = judge_quality(scores, built.tier.min_ssim)
+        """Make the quality workload's images, judge them, and save the record."""
+        verdict = self._image_gate(built, progress).judge_lossy(built, progress)
         self._save(replace(self.record.result(built.tier.name), quality=verdict))
+        return verdict
+
+    def judge_exactness(self, tier: Tier, progress: Progress = _silent) -> QualityVerdict:
+        """Build a tier's exact changes in fp32, judge its images, and save the record."""
+        with build_tier(tier, self.checkpoint, self.device, exact_only=True) as exact:
+            verdict = self._image_gate(exact, progress).judge_exactness(exact, progress)
+        self._save(replace(self.record.result(tier.name), exactness=verdict))
+        return verdict
+
+    def judge_layers(self, tier: Tier, progress: Progress = _silent) -> LayersVerdict:
+        """Hold a tier's quantised layers against its exact build, and save the record."""
+        with (
+            build_tier(tier, self.checkpoint, self.device, exact_only=True) as exact,
+            build_tier(tier, self.checkpoint, self.device) as built,
+        ):
+            verdict = self._image_gate(built, progress).judge_layers(built, exact, progress)
+        self._save(replace(self.record.result(tier.name), layers=verdict))
         return verdict
 
     def finish(self, *, complete: bool) -> None:
@@ -179,7 +189,19 @@ class Run:
         reason = "no baseline for this hardware yet: this run is now its baseline"
         return replace(verdict, reason=reason)
 
+    def _image_gate(self, built: BuiltTier, progress: Progress) -> ImageGate:
+        """The session's one gate; the first fp32 images of a checkpoint become its references."""
+        if self._gate is None:
+            references = self.references or self._record_references(built, progress)
+            pictures = self.settings.out / "runs" / self.record.run_id
+            self._gate = ImageGate(references, self.calibration, pictures)
+        return self._gate
+
     def _record_references(self, built: BuiltTier, progress: Progress) -> References:
+        if not is_foot(built.tier):
+            foot = find_tiers(["fp32"])[0]
+            with build_tier(foot, self.checkpoint, self.device) as fp32:
+                return self._record_references(fp32, progress)
         folder = self.settings.out / "references" / self.store.hardware_key / self.checkpoint.name
         return record_references(
             folder,
@@ -193,28 +215,3 @@ class Run:
     def _save(self, result: TierResult) -> None:
         self.record = self.record.with_result(result)
         self.record_path = save_record(self.record, self.settings.out)
-
-
-def make_images(built: BuiltTier, *, progress: Progress = _silent) -> Iterator[GeneratedImage]:
-    """Every image of the checkpoint's quality workload, one after another."""
-    workload = built.checkpoint.quality
-    total = len(workload.prompts) * len(workload.seeds)
-    for shot in workload.shots():
-        progress("images", shot.index, total)
-        yield generate(built.pipeline, workload, shot)
-
-
-def score_image(image: GeneratedImage, references: References) -> ImageScore:
-    """Hold one image, as the PNG that a user would get, against its reference."""
-    seen, reference = as_eight_bits(image.pixels), references.image(image.shot)
-    return ImageScore(
-        image.shot.prompt,
-        image.shot.seed,
-        _number_or_none(ssim(seen, reference)),
-        _number_or_none(psnr_db(seen, reference)),
-    )
-
-
-def _number_or_none(value: float) -> float | None:
-    """JSON has neither NaN nor infinity; what is no number is absent."""
-    return value if math.isfinite(value) else None

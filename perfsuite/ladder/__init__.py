@@ -2,7 +2,15 @@
 
 from perfsuite.ladder.build import BuiltTier, build_tier
 from perfsuite.ladder.draft import Change, Draft, Finding, Phase, change
-from perfsuite.ladder.table import Tier, find_tiers, lineage, register_tier, tiers
+from perfsuite.ladder.table import (
+    Tier,
+    changes_layers,
+    find_tiers,
+    has_exactness,
+    lineage,
+    register_tier,
+    tiers,
+)
 
 __all__ = [
     "BuiltTier",
@@ -13,7 +21,9 @@ __all__ = [
     "Tier",
     "build_tier",
     "change",
+    "changes_layers",
     "find_tiers",
+    "has_exactness",
     "lineage",
     "register_tier",
     "tiers",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perfsuite.errors import LadderError
 from perfsuite.ladder import changes
-from perfsuite.ladder.draft import Change
+from perfsuite.ladder.draft import Change, Phase
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Tier:
             1024x1024, A100 80 GB); None for tiers that it does not have.
         min_ssim: the lowest SSIM to the fp32 reference that an image of this tier may have.
         compiles: whether building it needs a compiler.
+        reference: the tier whose exact build in fp32 its images are held against, for methods that
+            change the trajectory on purpose (few steps, caching, a smaller UNet); None for the
+            checkpoint's references, which the foot of the ladder made.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Tier:
     published_s: float | None = None
     min_ssim: float = 0.99
     compiles: bool = False
+    reference: str | None = None
 
 
 # published_s is from Hugging Face's 'Accelerate inference of text-to-image diffusion models'.
@@ -110,6 +114,11 @@ def register_tier(tier: Tier) -> None:
             f"tier '{tier.name}' stands on '{tier.parent}', which is not registered",
             mend=f"register it first, or stand on one of {', '.join(_TIERS)}",
         )
+    if tier.reference is not None and tier.reference not in (*_TIERS, tier.name):
+        raise LadderError(
+            f"tier '{tier.name}' names the reference '{tier.reference}', which is not registered",
+            mend=f"register it first, or name '{tier.name}' itself",
+        )
     _TIERS[tier.name] = tier
 
 
@@ -148,3 +157,19 @@ def ordered_changes(tier: Tier, *, exact_only: bool = False) -> tuple[Change, ..
     every = [each for rung in lineage(tier) for each in rung.changes]
     kept = [each for each in every if each.exact or not exact_only]
     return tuple(sorted(kept, key=lambda each: each.phase))
+
+
+def has_exactness(tier: Tier) -> bool:
+    """Whether a tier adds exact changes that its reference has not: the exactness stage is for it.
+
+    The foot of the ladder is what references are made with, and a tier that is its own reference
+    has nothing else to be held against.
+    """
+    if tier.parent is None or tier.reference == tier.name:
+        return False
+    return any(each.exact for each in tier.changes)
+
+
+def changes_layers(tier: Tier) -> bool:
+    """Whether a tier replaces layers of the loaded modules by ones of other precision."""
+    return any(not each.exact and each.phase is Phase.MODULES for each in tier.changes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from perfsuite.judge import LatencyVerdict, Outcome, QualityVerdict
+from perfsuite.judge import LatencyVerdict, Outcome
+from perfsuite.judge_images import QualityVerdict
+from perfsuite.layers import LayersVerdict
 from perfsuite.report.rows import format_seconds
 
 
@@ -25,7 +27,26 @@ def describe_latency(verdict: LatencyVerdict) -> str:
 
 
 def describe_quality(verdict: QualityVerdict) -> str:
-    """The worst image's scores and the threshold."""
+    """Every score with its bar; where it failed, what kind of change it is, and the picture."""
+    said = ", ".join(str(finding) for finding in verdict.findings)
     if verdict.outcome is Outcome.PASSED:
-        return f"images passed: worst SSIM {verdict.worst.ssim:.4f}, at least {verdict.min_ssim}"
-    return f"images {verdict.outcome.value}: {verdict.reason}"
+        lines = [f"images passed: {said} ({verdict.bars.source})"]
+    else:
+        lines = [f"images {verdict.outcome.value}: {verdict.reason}"]
+        lines += [f"scores: {said} ({verdict.bars.source})"] if said else []
+    lines += [*verdict.notes, *(f"picture: {path}" for path in verdict.pictures)]
+    return "\n".join(lines)
+
+
+def describe_layers(verdict: LayersVerdict) -> str:
+    """The worst layer and the bars."""
+    if verdict.outcome is not Outcome.PASSED:
+        return f"quantised layers {verdict.outcome.value}: {verdict.reason}"
+    if not verdict.scores:
+        return "quantised layers passed: there are none"
+    worst, bars = verdict.scores[0], verdict.bars
+    return (
+        f"quantised layers passed: worst of {len(verdict.scores)} is {worst.layer}, "
+        f"relative error {worst.relative_error:.4f}, at most {bars.relative_error:.4f} "
+        f"({bars.source})"
+    )

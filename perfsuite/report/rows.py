@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from perfsuite.judge import LatencyVerdict, Outcome, QualityVerdict
+from perfsuite.judge import LatencyVerdict, Outcome
 from perfsuite.record import RunRecord, TierResult
 
 COLUMNS = (
@@ -55,7 +55,7 @@ def notes(record: RunRecord) -> tuple[str, ...]:
         said = (
             result.error,
             result.latency.reason if result.latency else None,
-            result.quality.reason if result.quality else None,
+            *_image_notes(result),
             *(finding.message for finding in result.findings),
         )
         lines += [f"{result.tier}: {line}" for line in said if line]
@@ -66,7 +66,7 @@ def verdict_text(result: TierResult) -> str:
     """The tier's one verdict on latency and image together."""
     if result.error:
         return "error"
-    if result.quality is not None and result.quality.outcome is Outcome.REGRESSED:
+    if result.image_outcome is Outcome.REGRESSED:
         both = result.latency is not None and result.latency.outcome is Outcome.REGRESSED
         return "slower, worse" if both else "image worse"
     outcome = result.overall
@@ -95,11 +95,28 @@ def _row(result: TierResult, foot: TierResult | None) -> Row:
         _speed_up(foot.published_s if foot else None, result.published_s),
         _change(result.latency),
         _percent(result.latency.smallest_visible if result.latency else None),
-        _ssim(result.quality),
+        _ssim(result),
         format_bytes(peak) if peak is not None else ABSENT,
         verdict_text(result),
     )
     return Row(cells, result.overall)
+
+
+def _image_notes(result: TierResult) -> list[str]:
+    """Reasons, notes and pictures of the checks of images and layers."""
+    said: list[str] = []
+    for name, verdict in (("", result.quality), ("exactness: ", result.exactness)):
+        if verdict is not None:
+            said += [f"{name}{verdict.reason}"] if verdict.reason else []
+            said += [*verdict.notes, *(f"picture: {path}" for path in verdict.pictures)]
+    if result.layers is not None and result.layers.reason:
+        said.append(result.layers.reason)
+    return said
+
+
+def _ssim(result: TierResult) -> str:
+    worst = result.quality.worst.ssim if result.quality else None
+    return ABSENT if worst is None else f"{worst:.4f}"
 
 
 def _median_s(result: TierResult | None) -> float | None:
@@ -136,12 +153,6 @@ def _percentage(fraction: float) -> str:
     """One decimal below ten, so that a row fits into 80 columns."""
     percentage = fraction * 100
     return f"{percentage:.1f}" if percentage < 9.95 else f"{percentage:.0f}"
-
-
-def _ssim(verdict: QualityVerdict | None) -> str:
-    if verdict is None or verdict.worst.ssim is None:
-        return ABSENT
-    return f"{verdict.worst.ssim:.4f}"
 
 
 def _merged(lines: list[str]) -> list[str]:

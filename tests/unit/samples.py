@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from perfsuite.device import PeakMemory
 from perfsuite.environment import Environment, Hardware
 from perfsuite.judge import (
-    ImageScore,
     LatencyVerdict,
     Outcome,
     Policy,
-    QualityVerdict,
 )
+from perfsuite.judge_images import Bars, ImageScore, QualityVerdict
 from perfsuite.measure.measurement import LatencySamples, Measurement
 from perfsuite.record import SCHEMA, RunRecord, TierResult
 from perfsuite.workload import Workload
@@ -109,7 +108,8 @@ def score(ssim: float = 0.99, prompt: str = "A fox in the snow", seed: int = 0) 
 
 
 def quality_verdict(outcome: Outcome = Outcome.PASSED, reason: str = "") -> QualityVerdict:
-    return QualityVerdict(outcome, reason, 0.95, (score(0.99), score(0.97, seed=1)))
+    bars = Bars("the tier's row", worst_ssim=0.95)
+    return QualityVerdict(outcome, reason, bars, (score(0.99), score(0.97, seed=1)))
 
 
 def record(*tiers: TierResult) -> RunRecord:

@@ -38,6 +38,7 @@ def test_references_are_recorded_with_their_manifest(runner: CliRunner, quick: C
         "00.png",
         "latents.safetensors",
         "manifest.json",
+        "pixels.safetensors",
     ]
 
 

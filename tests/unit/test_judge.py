@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from samples import latency_samples, quiet_run, score
+from samples import latency_samples, quiet_run
 from scipy import stats
 
 from perfsuite.judge import (
@@ -20,7 +20,6 @@ from perfsuite.judge import (
     Spread,
     between_run_spread,
     judge_latency,
-    judge_quality,
     median_interval,
     normalised_latency,
     sampling_error,
@@ -355,32 +354,3 @@ def test_a_verdict_without_a_baseline_keeps_the_median_and_leaves_the_change_ope
     verdict = without_baseline(latency_samples((3.0, 1.0, 2.0)), Outcome.NO_BASELINE, "none yet")
     assert (verdict.measured_s, verdict.measured_interval_s) == (2.0, (1.0, 3.0))
     assert verdict.change is verdict.baseline_s is verdict.smallest_visible is None
-
-
-# --- images
-
-
-def test_the_worst_image_decides() -> None:
-    scores = (score(0.99), score(0.90, "A cat", 7), score(0.97))
-    verdict = judge_quality(scores, 0.95)
-    assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.reason == "SSIM 0.9000 is below 0.9500 for 'A cat', seed 7"
-    assert verdict.worst == scores[1]
-
-
-def test_images_exactly_at_the_threshold_pass() -> None:
-    assert judge_quality((score(0.95), score(1.0)), 0.95).outcome is Outcome.PASSED
-
-
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_score_that_is_no_number_never_passes(place: int) -> None:
-    scores = [score(1.0), score(0.99), score(0.98)]
-    scores[place] = score(math.nan, "A void", 3)
-    verdict = judge_quality(tuple(scores), -1.0)
-    assert verdict.outcome is Outcome.REGRESSED
-    assert "'A void', seed 3" in verdict.reason
-
-
-def test_a_score_that_is_no_number_is_the_worst() -> None:
-    nothing = score(math.nan)
-    assert judge_quality((score(0.99), nothing), 0.9).worst is nothing

@@ -9,7 +9,8 @@ import pytest
 from samples import latency_verdict, measurement, quality_verdict, record, score
 
 from perfsuite.errors import OutputError
-from perfsuite.judge import LatencyVerdict, Outcome, QualityVerdict
+from perfsuite.judge import LatencyVerdict, Outcome
+from perfsuite.judge_images import Bars, QualityVerdict
 from perfsuite.ladder import Finding
 from perfsuite.record import TierResult, load_record, save_record
 
@@ -111,6 +112,6 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_record_with_a_score_that_is_no_number_can_be_read_again(tmp_path: Path) -> None:
     scores = (score(math.nan),)
-    judged = QualityVerdict(Outcome.REGRESSED, "no number", 0.95, scores)
+    judged = QualityVerdict(Outcome.REGRESSED, "no number", Bars("row", worst_ssim=0.95), scores)
     path = save_record(record(TierResult("fp32", quality=judged)), tmp_path)
     assert load_record(path).result("fp32").quality is not None

@@ -60,6 +60,7 @@ def test_references_come_back_as_the_eight_bit_images_that_were_made(tmp_path: P
     references = load(tmp_path)
     for image in images(workload()):
         assert np.array_equal(references.image(image.shot), as_eight_bits(image.pixels))
+    assert references.manifest is not None
     assert references.manifest.identity == IDENTITY
     assert references.manifest.workload == workload()
     assert references.manifest.environment == environment()

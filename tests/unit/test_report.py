@@ -195,7 +195,9 @@ def test_a_latency_without_a_baseline_says_only_why() -> None:
 
 
 def test_an_image_message_names_the_worst_image_and_the_threshold() -> None:
-    assert describe_quality(quality_verdict()) == "images passed: worst SSIM 0.9700, at least 0.95"
+    assert describe_quality(quality_verdict()) == (
+        "images passed: worst SSIM 0.97000 >= 0.95000 (the tier's row)"
+    )
     worse = quality_verdict(Outcome.REGRESSED, "SSIM 0.90 is below 0.95 for 'A cat', seed 7")
     assert describe_quality(worse) == (
         "images regressed: SSIM 0.90 is below 0.95 for 'A cat', seed 7"

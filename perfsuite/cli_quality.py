@@ -1,0 +1,144 @@
+"""Commands of the quality gate: `calibrate-quality` and `selftest --quality`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfsuite.errors import ReferenceImageError, SettingsError
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.progress import ProgressLine
+from perfsuite.settings import resolve_settings
+
+if TYPE_CHECKING:
+    from perfsuite.run import Run
+    from perfsuite.selftest.trial import Report
+
+REQUIRED_SHARE = 0.95
+"""Share of planted faults that has to be caught."""
+
+
+@click.command("calibrate-quality")
+@click.argument("checkpoint", default="pocket")
+@click.option("--tiers", default=None, help="Tiers to calibrate, e.g. bf16,int8 (all).")
+@click.option("--seeds", default=8, show_default=True, type=click.IntRange(2, 100))
+@click.option("--device", default="auto", show_default=True)
+@click.option("--baselines", default="baselines", show_default=True, help="Folder to write to.")
+def calibrate_quality(
+    checkpoint: str, tiers: str | None, seeds: int, device: str, baselines: str
+) -> None:
+    """Set the quality gate's thresholds from what the healthy tiers score."""
+    run = _prepare(checkpoint, tiers, device, baselines)
+    from perfsuite.calibrate import calibrate
+
+    with _progress() as line, quietly():
+        calibration = calibrate(run, seeds, line.begin, line.update)
+    for name, tier in calibration.tiers.items():
+        bars = tier.bars
+        click.echo(
+            f"{name}: worst SSIM {bars.worst_ssim:.5f}, mean SSIM {bars.mean_ssim:.5f}, "
+            f"worst PSNR {bars.worst_psnr_db:.1f} dB, mean PSNR {bars.mean_psnr_db:.1f} dB, "
+            f"worst latent cosine {bars.worst_latent_cosine:.6f} ({bars.source})"
+        )
+
+
+@click.command()
+@click.option("--quality", is_flag=True, help="Plant faults and see whether images give them away.")
+@click.option("--checkpoint", default="pocket", show_default=True)
+@click.option("--tiers", default=None, help="Healthy tiers to check, e.g. fp32,int8 (all).")
+@click.option("--only", multiple=True, help="A fault's name or part of it; can be given again.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--baselines", default="baselines", show_default=True)
+@click.option("--out", default=".perfsuite", show_default=True, help="Folder for selftest/.")
+def selftest(
+    quality: bool,
+    checkpoint: str,
+    tiers: str | None,
+    only: tuple[str, ...],
+    device: str,
+    baselines: str,
+    out: str,
+) -> None:
+    """Prove that the gate can fail: plant known faults, and see whether it catches them.
+
+    Writes selftest/quality.json and selftest/quality.md under --out. Ends with exit code 1 if less
+    than 95 % of the faults are caught, or if something healthy is called a fault.
+    """
+    if not quality:
+        raise click.UsageError("name what to test: perfsuite selftest --quality")
+    run = _prepare(checkpoint, tiers, device, baselines, out)
+    if run.references is None:
+        raise ReferenceImageError(
+            f"checkpoint '{checkpoint}' has no reference images yet",
+            mend=f"perfsuite record-references {checkpoint}",
+        )
+    with _progress() as line, quietly():
+        report = _try_all(run, only, line)
+    _write(report, run.settings.out / "selftest")
+    enough = report.caught >= REQUIRED_SHARE * len(report.faults)
+    if not enough or report.alarms:
+        raise SystemExit(1)
+
+
+def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
+    from perfsuite.image_gate import ImageGate
+    from perfsuite.selftest.faults import FAULTS, HARMLESS
+    from perfsuite.selftest.trial import Bench, Report, try_faults, try_tiers
+
+    assert run.references is not None
+    chosen = [fault for fault in FAULTS if not only or any(part in fault.name for part in only)]
+    if not chosen:
+        raise SettingsError(f"no fault is named like {', '.join(only)}", mend="leave out --only")
+    gate = ImageGate(run.references, run.calibration, run.settings.out / "selftest")
+    healthy = () if only else tuple(try_tiers(run, gate, line.begin, line.update))
+    with Bench(run, run.references) as bench:
+        return Report(
+            run.checkpoint.name,
+            run.record.identity,
+            tuple(try_faults(bench, chosen, line.begin, line.update)),
+            () if only else tuple(try_faults(bench, HARMLESS, line.begin, line.update)),
+            healthy,
+        )
+
+
+def _write(report: Report, folder: Path) -> None:
+    from perfsuite.selftest.report import render_console, render_markdown
+    from perfsuite.storage import write_json, write_whole
+
+    click.echo(render_console(report, width=shutil.get_terminal_size().columns), nl=False)
+    write_json(folder / "quality.json", report)
+    write_whole(folder / "quality.md", render_markdown(report).encode())
+    click.echo(f"written: {folder / 'quality.json'} and quality.md")
+
+
+def _prepare(
+    checkpoint: str, tiers: str | None, device: str, baselines: str, out: str | None = None
+) -> Run:
+    given: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "tiers": tiers,
+        "device": device,
+        "baselines": baselines,
+        "out": out,
+    }
+    root = Path.cwd()
+    settings = resolve_settings(given, root)
+    import_libraries()
+    from perfsuite.prepare import prepare_run
+
+    return prepare_run(settings, root)
+
+
+@contextmanager
+def _progress() -> Iterator[ProgressLine]:
+    line = ProgressLine(sys.stderr)
+    try:
+        yield line
+    finally:
+        line.end()

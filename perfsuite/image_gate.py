@@ -1,0 +1,189 @@
+"""The quality gate of one session: images of built tiers, scored, judged and, if bad, drawn.
+
+Order of events for a tier: its images are made, looked at without a reference, scored against the
+references, and held at the tier's bars. Before any tier is blamed, fp32 itself is held against its
+own references. Nothing is ever made a second time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from perfsuite.calibration import Calibration
+from perfsuite.errors import OutputError
+from perfsuite.generation import GeneratedImage, generate
+from perfsuite.judge import Outcome
+from perfsuite.judge_images import (
+    EXACT_PSNR_DB,
+    VALID_SSIM,
+    Bars,
+    QualityVerdict,
+    judge_scores,
+)
+from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers
+from perfsuite.layers import ASSUMED_BARS, LayersVerdict, judge_layers
+from perfsuite.references import References, exactness_shots, references_of
+from perfsuite.report.picture import draw_failure
+from perfsuite.scoring import Progress, make_images, score_image, score_quantised, silent
+from perfsuite.storage import write_whole
+
+FOOT_BARS = Bars(f"fp32 against its own references: SSIM {VALID_SSIM}", worst_ssim=VALID_SSIM)
+EXACT_BARS = Bars("exactness stage, float32 pixels", worst_psnr_db=EXACT_PSNR_DB)
+CHEAP_PIXELS = 128 * 128
+"""fp32 is built just to check the references only for images of at most this size."""
+
+_INVALID = "references are not valid on this machine or version: {}; perfsuite record-references"
+_UNCHECKED = "fp32 was not held against its own references in this run"
+
+
+@dataclass
+class ImageGate:
+    """Holds images of built tiers against references.
+
+    Attributes:
+        references: of the checkpoint.
+        calibration: thresholds; None if the checkpoint has none.
+        pictures: folder of failure pictures.
+        foot: verdict on fp32 against its own references; None while it has not been checked.
+    """
+
+    references: References
+    calibration: Calibration | None
+    pictures: Path
+    foot: QualityVerdict | None = None
+    _own: dict[str, References] = field(default_factory=dict)
+
+    def judge_lossy(self, built: BuiltTier, progress: Progress = silent) -> QualityVerdict:
+        """All images of the quality workload at the tier's bars."""
+        workload = built.checkpoint.quality
+        if not is_foot(built.tier):
+            self.check_foot(built)
+        references = self._references_of(built, progress)
+        images = tuple(make_images(built, progress=progress))
+        scores = tuple(
+            score_image(image, workload, references.image(image.shot), latents)
+            for image, latents in zip(images, references.latents, strict=True)
+        )
+        if is_foot(built.tier):
+            return self._judge_foot(judge_scores(scores, FOOT_BARS), images)
+        verdict = judge_scores(scores, self.bars(built.tier))
+        return self._finish(verdict, built, images, "")
+
+    def judge_exactness(self, exact: BuiltTier, progress: Progress = silent) -> QualityVerdict:
+        """Float32 pixels of the exactness shots, of a tier with its exact changes only."""
+        workload = exact.checkpoint.quality
+        self.check_foot(exact)
+        references = self._references_of(exact, progress)
+        shots = exactness_shots(workload)
+        images = tuple(make_images(exact, shots, progress=progress))
+        scores = tuple(
+            score_image(
+                image,
+                workload,
+                references.pixels[image.shot.index],
+                references.latents[image.shot.index],
+                in_eight_bits=False,
+            )
+            for image in images
+        )
+        return self._finish(judge_scores(scores, EXACT_BARS), exact, images, "exactness-")
+
+    def judge_layers(
+        self, built: BuiltTier, exact: BuiltTier, progress: Progress = silent
+    ) -> LayersVerdict:
+        """Quantised layers of a tier against those of its exact build."""
+        known = self.calibration.layer_bars(built.tier.name) if self.calibration else None
+        return judge_layers(score_quantised(built, exact, progress), known or ASSUMED_BARS)
+
+    def bars(self, tier: Tier) -> Bars:
+        """Calibrated bars of a tier; without a calibration those of its row."""
+        known = self.calibration.bars(tier.name) if self.calibration else None
+        return known or Bars("the tier's row, not calibrated", worst_ssim=tier.min_ssim)
+
+    def check_foot(self, built: BuiltTier) -> None:
+        """Hold one fp32 image against its reference, where that is cheap and nobody has."""
+        workload = built.checkpoint.quality
+        if self.foot is not None or workload.height * workload.width > CHEAP_PIXELS:
+            return
+        foot = find_tiers(["fp32"])[0]
+        shot = exactness_shots(workload)[0]
+        with build_tier(foot, built.checkpoint, built.device) as fp32:
+            image = generate(fp32.pipeline, workload, shot)
+        score = score_image(
+            image, workload, self.references.image(shot), self.references.latents[shot.index]
+        )
+        self._judge_foot(judge_scores((score,), FOOT_BARS), (image,))
+
+    def _judge_foot(
+        self, verdict: QualityVerdict, images: tuple[GeneratedImage, ...]
+    ) -> QualityVerdict:
+        """What fp32 fails, the references fail: no tier is blamed for it."""
+        if verdict.outcome is Outcome.REGRESSED:
+            reason = _INVALID.format(f"fp32 itself has {verdict.reason}")
+            verdict = replace(verdict, outcome=Outcome.INVALID, reason=reason, change=None)
+            verdict = self._drawn(verdict, "fp32", images, "", self.references)
+        self.foot = verdict
+        return verdict
+
+    def _finish(
+        self,
+        verdict: QualityVerdict,
+        built: BuiltTier,
+        images: tuple[GeneratedImage, ...],
+        prefix: str,
+    ) -> QualityVerdict:
+        """Blame the references where they are at fault; draw what has failed."""
+        own = built.tier.reference is not None
+        if not own and self.foot is not None and self.foot.outcome is Outcome.INVALID:
+            return replace(verdict, outcome=Outcome.INVALID, reason=self.foot.reason, change=None)
+        if not own and self.foot is None:
+            verdict = replace(verdict, notes=(*verdict.notes, _UNCHECKED))
+        if verdict.outcome is not Outcome.REGRESSED:
+            return verdict
+        references = self._own.get(built.tier.reference or "", self.references)
+        return self._drawn(verdict, built.tier.name, images, prefix, references)
+
+    def _drawn(
+        self,
+        verdict: QualityVerdict,
+        tier: str,
+        images: tuple[GeneratedImage, ...],
+        prefix: str,
+        references: References,
+    ) -> QualityVerdict:
+        """A picture of the worst image; a disk that is full costs the picture, not the verdict."""
+        worst = verdict.scores.index(verdict.worst)
+        image, score = images[worst], verdict.scores[worst]
+        change = f": {verdict.change.value}" if verdict.change else ""
+        picture = draw_failure(
+            f"{tier}{' exactness' if prefix else ''} {verdict.outcome.value}{change}",
+            f"'{score.prompt}', seed {score.seed}",
+            references.pixels[image.shot.index] if prefix else references.image(image.shot),
+            image.pixels,
+            score,
+            verdict.bars,
+        )
+        path = self.pictures / f"{prefix}{tier}-{image.shot.index:02d}.png"
+        try:
+            write_whole(path, picture)
+        except OutputError as error:
+            return replace(verdict, notes=(*verdict.notes, f"no picture: {error.problem}"))
+        return replace(verdict, pictures=(str(path),))
+
+    def _references_of(self, built: BuiltTier, progress: Progress) -> References:
+        """The checkpoint's references, or those of the method that the tier's row names."""
+        name = built.tier.reference
+        if name is None:
+            return self.references
+        if name not in self._own:
+            tier = find_tiers([name])[0]
+            with build_tier(tier, built.checkpoint, built.device, exact_only=True) as exact:
+                images = make_images(exact, progress=progress)
+                self._own[name] = references_of(images, built.checkpoint.quality)
+        return self._own[name]
+
+
+def is_foot(tier: Tier) -> bool:
+    """Whether a tier is what references are made with."""
+    return tier.parent is None and tier.reference is None

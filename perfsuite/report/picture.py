@@ -1,0 +1,120 @@
+"""The failure picture: reference, image and difference side by side, with scores and bars."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from perfsuite.judge_images import Bars, ImageScore
+from perfsuite.quality import Pixels
+
+SIDE = 384
+"""Small images are enlarged to this many pixels, by whole factors, without smoothing."""
+_MARGIN, _GAP, _HEAD, _FOOT, _SCALE = 24, 16, 84, 96, 14
+_INK, _DIM, _PAPER, _FRAME = "#1c2024", "#60646c", "#ffffff", "#d9d9e0"
+_GOOD, _BAD = "#18794e", "#ce2c31"
+# Dark through purple and orange to pale yellow: brighter is further off.
+_HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
+
+
+def draw_failure(
+    title: str, subtitle: str, reference: Pixels, image: Pixels, score: ImageScore, bars: Bars
+) -> bytes:
+    """A PNG for people.
+
+    Args:
+        title: what failed.
+        subtitle: prompt and seed.
+        reference: height x width x 3, from 0 to 1.
+        image: of the same shape; an image of another shape or with NaN is shown as far as it goes.
+        score: of the image.
+        bars: that it was held against.
+    """
+    shown = np.nan_to_num(np.clip(image, 0, 1), nan=0.0).astype(np.float32)
+    comparable = shown.shape == reference.shape
+    difference = np.abs(shown - reference).mean(axis=2) if comparable else None
+    peak = float(difference.max()) if difference is not None else 0.0
+    heat = _heat(difference, peak) if difference is not None else np.zeros_like(reference)
+    panels = [_enlarged(panel) for panel in (reference, shown, heat)]
+    names = ("reference (fp32)", "image", f"difference (brightest: {peak:.1%} of full range)")
+    if difference is None:
+        names = (*names[:2], "difference: sizes differ")
+    sheet = _sheet(panels)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN, 20), title, fill=_INK, font=_font(22))
+    draw.text((_MARGIN, 52), subtitle, fill=_DIM, font=_font(15))
+    left = _MARGIN
+    foot = _HEAD + max(panel.height for panel in panels)
+    for name, panel in zip(names, panels, strict=True):
+        sheet.paste(panel, (left, _HEAD))
+        frame = (left - 1, _HEAD - 1, left + panel.width, _HEAD + panel.height)
+        draw.rectangle(frame, outline=_FRAME)
+        draw.text((left, foot + 8), name, fill=_INK, font=_font(15))
+        left += panel.width + _GAP
+    _draw_scale(sheet, left - _GAP - panels[-1].width, foot + 32, panels[-1].width)
+    _draw_scores(draw, score, bars, foot + 40)
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _sheet(panels: list[Image.Image]) -> Image.Image:
+    width = sum(panel.width for panel in panels) + 2 * _GAP + 2 * _MARGIN
+    height = max(panel.height for panel in panels) + _HEAD + _FOOT
+    return Image.new("RGB", (width, height), _PAPER)
+
+
+def _enlarged(pixels: Pixels) -> Image.Image:
+    levels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    picture = Image.fromarray(levels)
+    factor = max(1, SIDE // max(picture.size))
+    size = (picture.width * factor, picture.height * factor)
+    return picture.resize(size, Image.Resampling.NEAREST)
+
+
+def _heat(difference: npt.NDArray[np.float32], peak: float) -> Pixels:
+    """Colours of a difference, scaled to its own peak; black throughout if there is none."""
+    place = difference / peak if peak > 0 else difference
+    return _colours(place)
+
+
+def _colours(place: npt.NDArray[np.float32]) -> Pixels:
+    stops = np.linspace(0, 1, len(_HEAT))
+    channels = np.asarray(_HEAT, dtype=np.float64).T / 255
+    mixed = [np.interp(place, stops, channel) for channel in channels]
+    return np.stack(mixed, axis=-1).astype(np.float32)
+
+
+def _draw_scale(sheet: Image.Image, left: int, top: int, width: int) -> None:
+    ramp = np.tile(np.linspace(0, 1, width, dtype=np.float32), (_SCALE, 1))
+    levels = np.round(_colours(ramp) * 255).astype(np.uint8)
+    sheet.paste(Image.fromarray(levels), (left, top))
+
+
+def _draw_scores(draw: ImageDraw.ImageDraw, score: ImageScore, bars: Bars, top: int) -> None:
+    """Scores of this image with the bar of the worst image, red where it is missed."""
+    left = _MARGIN
+    rows = (
+        ("SSIM", score.ssim, bars.worst_ssim, ".4f"),
+        ("PSNR", score.psnr_db, bars.worst_psnr_db, ".1f"),
+        ("latent cosine", score.latent_cosine, bars.worst_latent_cosine, ".5f"),
+    )
+    for fault in score.faults:
+        draw.text((left, top), fault, fill=_BAD, font=_font(17))
+        left += int(draw.textlength(fault, font=_font(17))) + 2 * _GAP
+    for name, value, bar, form in rows:
+        if value is None:
+            continue
+        asked = f" (bar {bar:{form}})" if bar is not None else ""
+        text = f"{name} {value:{form}}{asked}"
+        missed = bar is not None and not value >= bar
+        ink = _BAD if missed else _GOOD if bar is not None else _DIM
+        draw.text((left, top), text, fill=ink, font=_font(17))
+        left += int(draw.textlength(text, font=_font(17))) + 2 * _GAP
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

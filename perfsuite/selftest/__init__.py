@@ -1,0 +1,1 @@
+"""Proof that the gates can fail: planted faults, and what each check says of them."""

@@ -1,0 +1,236 @@
+"""Planting every fault, and asking each check what it says.
+
+Faults go into real pipelines of the ladder: one with all exact changes in fp32, one with the same
+changes at reduced precision, and one with quantised layers. Compiled code runs eagerly, so that a
+fault costs seconds and not a compilation; the healthy tiers are checked compiled, as users run
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from perfsuite.generation import generate
+from perfsuite.image_gate import EXACT_BARS, ImageGate
+from perfsuite.judge import Outcome
+from perfsuite.judge_images import QualityVerdict, judge_scores
+from perfsuite.ladder import BuiltTier, Tier, build_tier, changes_layers, find_tiers, has_exactness
+from perfsuite.layers import (
+    ASSUMED_BARS,
+    LayersVerdict,
+    capture_activations,
+    judge_layers,
+    quantised_layers,
+    score_layers,
+)
+from perfsuite.references import References, exactness_shots
+from perfsuite.run import Run
+from perfsuite.scoring import Progress, make_images, score_image
+from perfsuite.selftest.faults import Fault, Stage
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the checks said of one fault, of a harmless change, or of a healthy tier.
+
+    Attributes:
+        name: of the fault or tier.
+        imitates: what it stands for.
+        expected: which check should catch it; None if none should.
+        url: a report of such a bug.
+        exactness: verdict of that stage; None if it was not asked.
+        lossy: verdict of that stage.
+        layers: verdict on quantised layers.
+        error: what the library raised, if it did: that too is a fault caught.
+    """
+
+    name: str
+    imitates: str
+    expected: Stage | None
+    url: str | None = None
+    exactness: QualityVerdict | None = None
+    lossy: QualityVerdict | None = None
+    layers: LayersVerdict | None = None
+    error: str | None = None
+
+    @property
+    def caught_by(self) -> tuple[str, ...]:
+        """The checks that failed."""
+        stages = (
+            ("exactness", self.exactness),
+            ("lossy", self.lossy),
+            ("layers", self.layers),
+        )
+        failed = [name for name, each in stages if each and each.outcome is Outcome.REGRESSED]
+        visible = [each for each in (self.exactness, self.lossy) if each and _visible(each)]
+        return (
+            *(("error",) if self.error else ()),
+            *(("visible",) if visible else ()),
+            *failed,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """All trials of one run.
+
+    Attributes:
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        faults: planted faults.
+        harmless: changes that must pass.
+        healthy: the tiers as they are.
+    """
+
+    checkpoint: str
+    identity: str
+    faults: tuple[Trial, ...]
+    harmless: tuple[Trial, ...]
+    healthy: tuple[Trial, ...]
+
+    @property
+    def caught(self) -> int:
+        """How many faults were caught."""
+        return sum(1 for trial in self.faults if trial.caught_by)
+
+    @property
+    def alarms(self) -> tuple[Trial, ...]:
+        """Harmless changes and healthy tiers that were called faults."""
+        return tuple(trial for trial in (*self.harmless, *self.healthy) if trial.caught_by)
+
+
+class Bench:
+    """Pipelines that faults are planted into, and what they are held against.
+
+    Args:
+        run: names checkpoint, device and calibration.
+        references: of the checkpoint.
+    """
+
+    def __init__(self, run: Run, references: References) -> None:
+        self._run, self._references = run, references
+        self._stack = ExitStack()
+        self._gate = ImageGate(references, run.calibration, run.settings.out)
+
+    def __enter__(self) -> Bench:
+        """Build the pipelines."""
+        quantised = quantised_tier()
+        plain = find_tiers([quantised.parent or "fp32"])[0]
+        enter, run = self._stack.enter_context, self._run
+        enter(torch.compiler.set_stance("force_eager"))
+        self._exact = enter(build_tier(quantised, run.checkpoint, run.device, exact_only=True))
+        self._plain = enter(build_tier(plain, run.checkpoint, run.device))
+        self._quantised = enter(build_tier(quantised, run.checkpoint, run.device))
+        workload = run.checkpoint.quality
+        shot = next(workload.shots())
+        self._activations = capture_activations(
+            self._exact.pipeline,
+            quantised_layers(self._quantised.pipeline),
+            lambda: generate(self._exact.pipeline, workload, shot),
+            calls=(0, workload.steps // 2),
+        )
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Free them."""
+        self._stack.close()
+
+    def try_fault(self, fault: Fault, progress: Progress) -> Trial:
+        """Plant a fault wherever it can be planted, and ask every check."""
+        trial = Trial(fault.name, fault.imitates, fault.stage, fault.url)
+        try:
+            if fault.stage is Stage.LAYERS:
+                return self._try_layers(trial, fault, progress)
+            trial = replace(trial, exactness=self._try_exactness(fault, progress))
+            return replace(trial, lossy=self._try_lossy(self._plain, fault, progress))
+        except (RuntimeError, ValueError, IndexError) as error:
+            head = str(error).strip().splitlines()[0]
+            return replace(trial, error=f"{type(error).__name__}: {head}")
+
+    def _try_exactness(self, fault: Fault, progress: Progress) -> QualityVerdict:
+        built = _for_batch(self._exact, fault.batch_size)
+        shots = exactness_shots(built.checkpoint.quality)
+        with fault.patch(built.pipeline):
+            images = tuple(make_images(built, shots, progress=progress))
+        scores = tuple(
+            score_image(
+                image,
+                built.checkpoint.quality,
+                self._references.pixels[image.shot.index],
+                self._references.latents[image.shot.index],
+                in_eight_bits=False,
+            )
+            for image in images
+        )
+        return judge_scores(scores, EXACT_BARS)
+
+    def _try_lossy(self, plain: BuiltTier, fault: Fault, progress: Progress) -> QualityVerdict:
+        built = _for_batch(plain, fault.batch_size)
+        with fault.patch(built.pipeline):
+            images = tuple(make_images(built, progress=progress))
+        scores = tuple(
+            score_image(image, built.checkpoint.quality, self._references.image(image.shot), known)
+            for image, known in zip(images, self._references.latents, strict=True)
+        )
+        return judge_scores(scores, self._gate.bars(built.tier))
+
+    def _try_layers(self, trial: Trial, fault: Fault, progress: Progress) -> Trial:
+        pipeline, calibration = self._quantised.pipeline, self._run.calibration
+        known = calibration.layer_bars(self._quantised.tier.name) if calibration else None
+        with fault.patch(pipeline):
+            scores = score_layers(quantised_layers(pipeline), self._activations)
+        layers = judge_layers(scores, known or ASSUMED_BARS)
+        lossy = self._try_lossy(self._quantised, fault, progress)
+        return replace(trial, layers=layers, lossy=lossy)
+
+
+def quantised_tier() -> Tier:
+    """The highest tier that quantises layers."""
+    from perfsuite.ladder import tiers
+
+    return [tier for tier in tiers() if changes_layers(tier)][-1]
+
+
+def try_tiers(
+    run: Run, gate: ImageGate, begin: Callable[[str], None], progress: Progress
+) -> Iterator[Trial]:
+    """Every healthy tier through every check that is for it, compiled as users run it."""
+    for tier in run.tiers:
+        begin(tier.name)
+        with build_tier(tier, run.checkpoint, run.device) as built:
+            lossy = gate.judge_lossy(built, progress)
+        exactness = layers = None
+        if has_exactness(tier):
+            with build_tier(tier, run.checkpoint, run.device, exact_only=True) as exact:
+                exactness = gate.judge_exactness(exact, progress)
+        if changes_layers(tier):
+            with (
+                build_tier(tier, run.checkpoint, run.device, exact_only=True) as exact,
+                build_tier(tier, run.checkpoint, run.device) as built,
+            ):
+                layers = gate.judge_layers(built, exact, progress)
+        yield Trial(tier.name, "healthy tier", None, None, exactness, lossy, layers)
+
+
+def try_faults(
+    bench: Bench, faults: Iterable[Fault], begin: Callable[[str], None], progress: Progress
+) -> Iterator[Trial]:
+    """Every fault in turn."""
+    for fault in faults:
+        begin(fault.name)
+        yield bench.try_fault(fault, progress)
+
+
+def _visible(verdict: QualityVerdict) -> bool:
+    return any(score.faults for score in verdict.scores)
+
+
+def _for_batch(built: BuiltTier, batch_size: int) -> Any:
+    """The same pipeline, asked for more images per call."""
+    quality = replace(built.checkpoint.quality, batch_size=batch_size)
+    return replace(built, checkpoint=replace(built.checkpoint, quality=quality))

@@ -1,0 +1,14 @@
+"""Does anything that must not change numbers change them beyond rounding?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from perfsuite.judge_images import QualityVerdict
+
+
+@pytest.mark.perf
+def test_exactness(exactness_verdict: QualityVerdict, enforce: Callable[[object], None]) -> None:
+    enforce(exactness_verdict)

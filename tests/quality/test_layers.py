@@ -1,0 +1,14 @@
+"""Does every quantised layer still compute what the layer at full precision does?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from perfsuite.layers import LayersVerdict
+
+
+@pytest.mark.perf
+def test_layers(layers_verdict: LayersVerdict, enforce: Callable[[object], None]) -> None:
+    enforce(layers_verdict)
