@@ -200,7 +200,8 @@ def test_an_image_message_names_the_worst_image_and_the_threshold() -> None:
     )
     worse = quality_verdict(Outcome.REGRESSED, "SSIM 0.90 is below 0.95 for 'A cat', seed 7")
     assert describe_quality(worse) == (
-        "images regressed: SSIM 0.90 is below 0.95 for 'A cat', seed 7"
+        "images regressed: SSIM 0.90 is below 0.95 for 'A cat', seed 7\n"
+        "scores: worst SSIM 0.97000 >= 0.95000 (the tier's row)"
     )
 
 
