@@ -6,6 +6,7 @@ clock that the caller winds, for tests of the logic above.
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -185,6 +186,13 @@ class FakeDevice:
     def release_memory(self) -> None:
         """Only noted."""
         self.events.append("release_memory")
+
+
+def usable_cores() -> tuple[int, ...]:
+    """CPU cores that this process may run on; it can be allowed fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
 
 
 def nvidia_uuid() -> str:

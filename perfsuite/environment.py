@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
 import re
 import subprocess
@@ -12,10 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 import cpuinfo
-import psutil
 import torch
 
-from perfsuite.device import Device, nvidia_uuid
+from perfsuite.device import Device, nvidia_uuid, usable_cores
 
 PACKAGES = (
     "torch",
@@ -103,7 +101,7 @@ def describe_hardware(device: Device, label: str | None) -> Hardware:
     matrix = [feature for feature in _MATRIX_FEATURES if feature in flags]
     features = (torch.backends.cpu.get_cpu_capability(), *matrix)
     model = str(info.get("brand_raw") or platform.processor() or platform.machine())
-    return Hardware("cpu", model, cores=usable_cores(), features=features, label=label)
+    return Hardware("cpu", model, cores=len(usable_cores()), features=features, label=label)
 
 
 def _accelerator_hardware(kind: str, label: str | None) -> Hardware:
@@ -133,13 +131,6 @@ def _power_limit_w() -> int | None:
         return round(milliwatts / 1000)
     except pynvml.NVMLError:
         return None
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on (a container can have fewer than the machine)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return psutil.cpu_count(logical=True) or 1
 
 
 def installed_packages() -> dict[str, str]:

@@ -36,6 +36,7 @@ _Judged = TypeVar("_Judged")
 _SETTINGS = pytest.StashKey[Settings]()
 _RUN = pytest.StashKey["Run"]()
 _PROGRESS = pytest.StashKey[ProgressLine]()
+_LAST_ERROR = pytest.StashKey[str]()
 _TIER_FIXTURE = "tier"
 _QUALITY_FIXTURES = frozenset({"quality_verdict", "exactness_verdict", "layers_verdict"})
 _KINDS = {"latency": frozenset({"measurement"}), "quality": _QUALITY_FIXTURES}
@@ -146,7 +147,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run = session.config.stash.get(_RUN, None)
     if run is not None:
         cut_short = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
-        run.finish(complete=not cut_short)
+        try:
+            run.finish(complete=not cut_short)
+        except PerfsuiteError as error:
+            session.config.stash[_LAST_ERROR] = str(error)
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 def pytest_terminal_summary(
@@ -163,7 +168,11 @@ def pytest_terminal_summary(
     terminalreporter.write(
         render_console(run.record, width=writer.fullwidth, colour=writer.hasmarkup)
     )
-    terminalreporter.write_line(f"run record: {_short(run.record_path, config)}")
+    last_error = config.stash.get(_LAST_ERROR, None)
+    if last_error:
+        terminalreporter.write_line(f"ERROR: {last_error}", red=True)
+    elif run.record_path:
+        terminalreporter.write_line(f"run record: {_short(run.record_path, config)}")
     if run.record.baseline:
         terminalreporter.write_line(f"baseline:   {_short(run.record.baseline, config)}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from perfsuite.baselines import BaselineStore
+from perfsuite.baselines import Baseline, BaselineStore
 from perfsuite.calibration import Calibration, calibration_path, load_calibration
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import Device, find_device
@@ -24,6 +24,9 @@ from perfsuite.references import MANIFEST, References, load_references
 from perfsuite.run import Run
 from perfsuite.settings import Settings
 from perfsuite.storage import check_writable
+
+_RECORD_BYTES = 16 << 20
+_COMPILE_CACHE_BYTES = 256 << 20
 
 
 def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -> Run:
@@ -44,7 +47,8 @@ def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -
         check_compiler()
     checkpoint = find_checkpoint(settings.checkpoint or default_checkpoint(device))
     checkpoint.source.check()
-    check_writable(settings.out)
+    compiles = any(tier.compiles for tier in wanted)
+    check_writable(settings.out, _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES)
     _set_up_torch(settings, device)
     environment = describe_environment(device, settings.machine_label, root)
     store = BaselineStore(
@@ -54,15 +58,7 @@ def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -
         checkpoint.name,
         checkpoint.latency.digest,
     )
-    # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
-    baseline = store.load()
-    if settings.update == "replace":
-        baseline = None
-    if baseline is None and settings.missing == "fail" and settings.update is None:
-        raise SettingsError(
-            f"no baseline for {store.hardware_key} in {settings.baselines}",
-            mend="record one: perfsuite record --runs 5, or pass --perf-missing record",
-        )
+    baseline = _load_baseline(store, settings)
     _keep_imports_out_of_garbage_collection()
     identity = checkpoint.source.identity()
     references = (
@@ -98,6 +94,19 @@ def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -
         calibration=calibration,
         _threads_before=threads_before,
     )
+
+
+def _load_baseline(store: BaselineStore, settings: Settings) -> Baseline | None:
+    # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
+    baseline = store.load()
+    if settings.update == "replace":
+        return None
+    if baseline is None and settings.missing == "fail" and settings.update is None:
+        raise SettingsError(
+            f"no baseline for {store.hardware_key} in {settings.baselines}",
+            mend="record one: perfsuite record --runs 5, or pass --perf-missing record",
+        )
+    return baseline
 
 
 def default_checkpoint(device: Device) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TypeVar
@@ -41,15 +42,21 @@ def write_whole(path: Path, content: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
-def check_writable(folder: Path) -> None:
-    """Find out before the slow part whether a folder can be written.
+def check_writable(folder: Path, needed_bytes: int) -> None:
+    """Find out before the slow part whether a folder can be written and has room.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: it cannot, or has not.
     """
     probe = folder / ".perfsuite-probe"
     write_whole(probe, b"")
     probe.unlink(missing_ok=True)
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
+        raise OutputError(
+            f"{folder} has {free_bytes >> 20} MiB free, this run needs {needed_bytes >> 20} MiB",
+            mend="free space, or pass a folder elsewhere with --perf-out",
+        )
 
 
 def write_json(path: Path, value: object) -> None:

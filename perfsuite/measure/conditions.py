@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import psutil
 
-from perfsuite.device import Device, nvidia_uuid
+from perfsuite.device import Device, nvidia_uuid, usable_cores
 
 # NVML's bits of 'clocks event reasons' that mean that the device ran slower than it could. Its
 # normal power cap (0x04) is left out: a data-centre GPU works at it all day.
@@ -116,7 +116,7 @@ class CpuWatch:
         now, before = self._look(), self._before
         wall_s = max(now.wall_s - before.wall_s, 1e-9)
         others_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
-        cores = psutil.cpu_count() or 1
+        cores = len(usable_cores())
         return Conditions(
             busy_elsewhere=max(0.0, others_s / wall_s),
             stolen=max(0.0, (now.stolen_s - before.stolen_s) / (wall_s * cores)),
@@ -125,19 +125,25 @@ class CpuWatch:
         )
 
     def _look(self) -> _Moment:
-        times = psutil.cpu_times()
-        idle_s = times.idle + getattr(times, "iowait", 0.0)
-        stolen_s = getattr(times, "steal", 0.0)
-        guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        every = psutil.cpu_times(percpu=True)
+        usable = [every[core] for core in usable_cores() if core < len(every)]
+        stolen_s = sum(getattr(times, "steal", 0.0) for times in usable)
         own = self._process.cpu_times()
         swap = psutil.swap_memory()
         return _Moment(
             wall_s=time.monotonic(),
-            busy_s=sum(times) - idle_s - stolen_s - guests_s,
+            busy_s=sum(_busy_s(times) for times in usable),
             stolen_s=stolen_s,
             own_s=own.user + own.system,
             swapped_bytes=swap.sin + swap.sout,
         )
+
+
+def _busy_s(times: Any) -> float:
+    """Seconds that a core has worked; guests' time is part of user time already."""
+    return float(times.user + times.system + times.nice) + sum(
+        getattr(times, name, 0.0) for name in ("irq", "softirq")
+    )
 
 
 class NvidiaWatch:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from perfsuite.device import AcceleratorDevice, CpuDevice
+from perfsuite.device import AcceleratorDevice, CpuDevice, usable_cores
 from perfsuite.measure.conditions import CpuWatch, NvidiaWatch, watch_for
 
 
@@ -61,12 +61,13 @@ def test_another_process_that_works_is_seen() -> None:
 
 
 def test_own_work_is_not_counted_as_that_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    start = psutil.cpu_times()
-    moments = iter([start, start._replace(user=start.user + 10.0)])
+    start = psutil.cpu_times(percpu=True)
+    later = [core._replace(user=core.user + 10.0 / len(usable_cores())) for core in start]
+    moments = iter([start, later])
     own = psutil.Process().cpu_times()
     owns = iter([own, own._replace(user=own.user + 10.0)])
     watch = CpuWatch()
-    monkeypatch.setattr(psutil, "cpu_times", lambda: next(moments))
+    monkeypatch.setattr(psutil, "cpu_times", lambda percpu: next(moments))
     monkeypatch.setattr(watch._process, "cpu_times", lambda: next(owns))
     watch.start()
     assert watch.finish().busy_elsewhere == pytest.approx(0.0, abs=1e-6)

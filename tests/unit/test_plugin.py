@@ -10,10 +10,12 @@ import pytest
 
 from perfsuite.baselines import Baseline
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.errors import OutputError
 from perfsuite.ladder import table
 from perfsuite.measure import sampling
 from perfsuite.measure.conditions import Conditions, FakeWatch
 from perfsuite.record import RunRecord, load_record
+from perfsuite.run import Run
 
 TESTS = """
     import pytest
@@ -243,6 +245,18 @@ def test_what_was_measured_survives_an_interrupt(project: pytest.Pytester) -> No
     assert record.result("fp32").quality is not None
     assert record.result("bf16").measurement is not None
     assert record.result("bf16").quality is None
+
+
+def test_a_disk_that_fills_up_while_measuring_ends_with_one_line(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OutputError("cannot write x (No space left on device)", mend="free space")
+
+    monkeypatch.setattr(Run, "finish", full)
+    result = run(project, "--perf-tiers", "fp32", "--perf-only=latency")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["ERROR: cannot write x (No space left on device): free space"])
 
 
 BAD_INPUT = {

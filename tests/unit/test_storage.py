@@ -86,11 +86,11 @@ def test_a_reader_never_sees_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_folder_that_cannot_be_made_is_found_out_beforehand(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="--perf-out"):
-        check_writable(tmp_path / "file" / "out")
+        check_writable(tmp_path / "file" / "out", 0)
 
 
 def test_finding_out_leaves_nothing_behind(tmp_path: Path) -> None:
-    check_writable(tmp_path / "out")
+    check_writable(tmp_path / "out", 0)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -145,3 +145,8 @@ def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "value.json"
     path.write_bytes(b'{"schema": 1, "parts": "\xff"}')
     assert "restore it" in refusal(path)
+
+
+def test_a_disk_that_is_nearly_full_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"MiB free, this run needs \d+ MiB: free space"):
+        check_writable(tmp_path, 1 << 60)
