@@ -10,6 +10,7 @@
     ├── MeasurementError     samples that cannot be judged (none, negative, not finite)
     ├── BaselineError        a stored baseline cannot be used
     ├── CalibrationError     thresholds of the quality gate cannot be used
+    ├── MetricUnavailable    an optional metric has no package or no weights
     ├── ReferenceImageError  a stored reference image cannot be used
     └── OutputError          a result cannot be written
 
@@ -67,6 +68,10 @@ class BaselineError(PerfsuiteError):
 
 class CalibrationError(PerfsuiteError):
     """Thresholds of the quality gate are damaged, or were calibrated for something else."""
+
+
+class MetricUnavailable(PerfsuiteError):
+    """An optional metric was asked for and its package or its weights are not there."""
 
 
 class ReferenceImageError(PerfsuiteError):

@@ -39,9 +39,8 @@ def draw_failure(
     peak = float(difference.max()) if difference is not None else 0.0
     heat = _heat(difference, peak) if difference is not None else np.zeros_like(reference)
     panels = [_enlarged(panel) for panel in (reference, shown, heat)]
-    names = ("reference (fp32)", "image", f"difference (brightest: {peak:.1%} of full range)")
-    if difference is None:
-        names = (*names[:2], "difference: sizes differ")
+    map_name = "difference" if difference is not None else "difference: sizes differ"
+    names = ("reference (fp32)", "image", map_name)
     sheet = _sheet(panels)
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN, 20), title, fill=_INK, font=_font(22))
@@ -54,7 +53,7 @@ def draw_failure(
         draw.rectangle(frame, outline=_FRAME)
         draw.text((left, foot + 8), name, fill=_INK, font=_font(15))
         left += panel.width + _GAP
-    _draw_scale(sheet, left - _GAP - panels[-1].width, foot + 32, panels[-1].width)
+    _draw_scale(sheet, left - _GAP - panels[-1].width, foot + 34, panels[-1].width, peak)
     _draw_scores(draw, score, bars, foot + 40)
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=True)
@@ -88,28 +87,32 @@ def _colours(place: npt.NDArray[np.float32]) -> Pixels:
     return np.stack(mixed, axis=-1).astype(np.float32)
 
 
-def _draw_scale(sheet: Image.Image, left: int, top: int, width: int) -> None:
+def _draw_scale(sheet: Image.Image, left: int, top: int, width: int, peak: float) -> None:
+    """The map's colours from no difference to its peak, in percent of full range."""
     ramp = np.tile(np.linspace(0, 1, width, dtype=np.float32), (_SCALE, 1))
     levels = np.round(_colours(ramp) * 255).astype(np.uint8)
     sheet.paste(Image.fromarray(levels), (left, top))
+    draw = ImageDraw.Draw(sheet)
+    draw.text((left, top + _SCALE + 4), "0", fill=_DIM, font=_font(13))
+    end = f"{peak:.2g} of full range" if peak < 0.01 else f"{peak:.0%} of full range"
+    draw.text((left + width, top + _SCALE + 4), end, fill=_DIM, font=_font(13), anchor="ra")
 
 
 def _draw_scores(draw: ImageDraw.ImageDraw, score: ImageScore, bars: Bars, top: int) -> None:
     """Scores of this image with the bar of the worst image, red where it is missed."""
     left = _MARGIN
     rows = (
-        ("SSIM", score.ssim, bars.worst_ssim, ".4f"),
-        ("PSNR", score.psnr_db, bars.worst_psnr_db, ".1f"),
-        ("latent cosine", score.latent_cosine, bars.worst_latent_cosine, ".5f"),
+        ("SSIM {:.4f}", " (bar {:.4f})", score.ssim, bars.worst_ssim),
+        ("PSNR {:.1f} dB", " (bar {:.1f} dB)", score.psnr_db, bars.worst_psnr_db),
+        ("latent cosine {:.5f}", " (bar {:.5f})", score.latent_cosine, bars.worst_latent_cosine),
     )
     for fault in score.faults:
         draw.text((left, top), fault, fill=_BAD, font=_font(17))
         left += int(draw.textlength(fault, font=_font(17))) + 2 * _GAP
-    for name, value, bar, form in rows:
+    for said, asked, value, bar in rows:
         if value is None:
             continue
-        asked = f" (bar {bar:{form}})" if bar is not None else ""
-        text = f"{name} {value:{form}}{asked}"
+        text = said.format(value) + (asked.format(bar) if bar is not None else "")
         missed = bar is not None and not value >= bar
         ink = _BAD if missed else _GOOD if bar is not None else _DIM
         draw.text((left, top), text, fill=ink, font=_font(17))

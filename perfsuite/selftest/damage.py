@@ -65,15 +65,16 @@ def swap_query_and_key(pipeline: Pipeline) -> contextlib.AbstractContextManager[
 
 
 def stale_fused_weights(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
-    attention = patches.first_block(pipeline).attn2
-    width = attention.to_kv.weight.shape[1]
-    adapter = torch.randn(1, width, generator=torch.Generator().manual_seed(0)) / width
+    """A rank-1 update of a tenth of the weight's norm, as an adapter makes, is missing."""
 
     def change(weight: torch.Tensor) -> None:
-        rows = torch.ones(weight.shape[0], 1)
-        weight.add_((rows @ adapter).to(weight))
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.randn(weight.shape[0], 1, generator=generator)
+        columns = torch.randn(1, weight.shape[1], generator=generator)
+        update = (rows @ columns).to(weight)
+        weight.add_(update * (0.1 * weight.norm() / update.norm()))
 
-    return patches.edited(attention.to_kv.weight, change)
+    return patches.edited(patches.first_block(pipeline).attn2.to_kv.weight, change)
 
 
 def zero_self_attention(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
@@ -164,11 +165,14 @@ def rescheduled(**changes: Any) -> Patch:
     return patch
 
 
-def other_scheduler(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
-    from diffusers import DDIMScheduler
+def ddim(**changes: Any) -> Patch:
+    def patch(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
+        from diffusers import DDIMScheduler
 
-    scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
-    return patches.replaced(pipeline, "scheduler", scheduler)
+        config = {**pipeline.scheduler.config, "clip_sample": False, **changes}
+        return patches.replaced(pipeline, "scheduler", DDIMScheduler.from_config(config))
+
+    return patch
 
 
 def stale_noise(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:

@@ -271,10 +271,10 @@ FAULTS = (
         "Comfy-Org/ComfyUI#1998",
     ),
     Fault(
-        "another scheduler",
-        "DDIM made from Euler's configuration",
+        "DDIM ends above zero noise",
+        "DDIM made from Euler's configuration inherits set_alpha_to_one=False",
         _EXACT,
-        damage.other_scheduler,
+        damage.ddim(set_alpha_to_one=False),
         "huggingface/diffusers#6068",
     ),
     # VAE and image.
@@ -374,5 +374,6 @@ HARMLESS = (
     Fault("SDPA by plain matrix products", "another attention kernel", None, damage.math_attention),
     Fault("one unit of rounding noise", "another order of summation", None, damage.rounding_noise),
     Fault("no channels_last", "another memory format", None, damage.contiguous_format),
+    Fault("DDIM for Euler", "the same steps, written otherwise", None, damage.ddim()),
     Fault("group norms in float64", "a more exact kernel", None, damage.double_norms),
 )

@@ -1,0 +1,109 @@
+"""The quality gate's commands: what they refuse, and what they print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from perfsuite.cli import main
+from perfsuite.judge import Outcome
+from perfsuite.judge_images import Bars, ImageScore, QualityVerdict, judge_scores
+from perfsuite.layers import LayerBars, LayerScore, judge_layers
+from perfsuite.selftest.faults import Stage
+from perfsuite.selftest.report import cells, margin_db, render_console, render_markdown, summary
+from perfsuite.selftest.trial import Report, Trial
+
+EXACT = Bars("exactness", worst_psnr_db=70.0)
+LOSSY = Bars("calibrated", worst_ssim=0.99)
+
+
+def verdict(psnr_db: float | None, bars: Bars, faults: tuple[str, ...] = ()) -> QualityVerdict:
+    return judge_scores((ImageScore("a fox", 0, 0.9999, psnr_db, 0.0, 1.0, faults),), bars)
+
+
+CAUGHT = Trial(
+    "scale", "a wrong scale", Stage.EXACTNESS, "https://x/1", verdict(58.0, EXACT),
+    verdict(50, LOSSY),
+)  # fmt: skip
+MISSED = Trial(
+    "tiny", "hardly anything", Stage.EXACTNESS, None, verdict(71.5, EXACT), verdict(50, LOSSY)
+)
+HEALTHY = Trial("bf16", "healthy tier", None, None, None, verdict(50, LOSSY))
+LAYER = Trial(
+    "int8", "a layer", Stage.LAYERS, None, None, None,
+    judge_layers([LayerScore("unet.a", 0.04, 1.02)], LayerBars("", 0.02, 0.01)),
+)  # fmt: skip
+
+
+def report(*faults: Trial) -> Report:
+    return Report("pocket", "sha256:1", faults, (), (HEALTHY,))
+
+
+def test_selftest_names_what_it_can_test() -> None:
+    result = CliRunner().invoke(main, ["selftest"])
+    assert result.exit_code == 2
+    assert "perfsuite selftest --quality" in result.output
+
+
+def test_selftest_without_references_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["selftest", "--quality", "--tiers", "fp32"])
+    assert result.exit_code == 2
+    assert "perfsuite record-references pocket" in result.output
+
+
+def test_calibrating_without_references_of_a_tier_above_the_foot_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["calibrate-quality", "--tiers", "bf16"])
+    assert result.exit_code == 2
+    assert "has no reference images yet" in result.output
+
+
+def test_a_miss_is_counted_and_named_with_its_score() -> None:
+    text = render_console(report(CAUGHT, MISSED, LAYER), width=120)
+    assert "2 of 3 planted faults caught (66.7%)" in text
+    assert "missed: tiny" in text
+    assert "71.5 dB" in text
+
+
+def test_what_is_healthy_and_called_a_fault_is_named() -> None:
+    alarm = Trial("int8", "healthy tier", None, None, verdict(60.0, EXACT))
+    found = Report("pocket", "sha256:1", (CAUGHT,), (), (HEALTHY, alarm))
+    assert found.alarms == (alarm,)
+    assert "called a fault: int8" in summary(found)
+
+
+def test_a_check_that_needs_no_reference_is_named_as_such() -> None:
+    trial = Trial("nan", "", Stage.VISIBLE, None, verdict(None, EXACT, ("black",)))
+    assert trial.caught_by == ("visible", "exactness")
+
+
+def test_an_error_that_the_library_raises_is_a_fault_caught() -> None:
+    assert Trial("nan", "", Stage.VISIBLE, error="RuntimeError: x").caught_by == ("error",)
+
+
+def test_the_margin_is_that_of_the_clearest_check() -> None:
+    assert margin_db(CAUGHT) == pytest.approx(12)
+    assert margin_db(MISSED) == pytest.approx(-1.5)
+    assert margin_db(LAYER) == pytest.approx(6.02, abs=0.01)
+    assert margin_db(Trial("x", "", None)) is None
+
+
+def test_cells_show_each_checks_own_number() -> None:
+    assert cells(CAUGHT) == ("scale", "exactness", "58.0 dB", "0.9999", "-", "+12.0 dB")
+    assert cells(LAYER)[4] == "0.0400 x1.020"
+    assert cells(MISSED)[1] == "MISSED"
+    assert HEALTHY.lossy is not None
+    assert HEALTHY.lossy.outcome is Outcome.PASSED
+
+
+def test_the_documentation_links_the_reports() -> None:
+    text = render_markdown(report(CAUGHT, MISSED))
+    assert "a wrong scale ([report](https://x/1))" in text
+    assert text.count("\n| ") == 2 * 2 + 3
