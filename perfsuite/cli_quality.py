@@ -53,6 +53,7 @@ def calibrate_quality(
 @click.option("--checkpoint", default="pocket", show_default=True)
 @click.option("--tiers", default=None, help="Healthy tiers to check, e.g. fp32,int8 (all).")
 @click.option("--only", multiple=True, help="A fault's name or part of it; can be given again.")
+@click.option("--repeats", type=click.IntRange(1, 1000), help="Instead: healthy tiers, new seeds.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--baselines", default="baselines", show_default=True)
 @click.option("--out", default=".perfsuite", show_default=True, help="Folder for selftest/.")
@@ -61,6 +62,7 @@ def selftest(
     checkpoint: str,
     tiers: str | None,
     only: tuple[str, ...],
+    repeats: int | None,
     device: str,
     baselines: str,
     out: str,
@@ -69,6 +71,9 @@ def selftest(
 
     Writes selftest/quality.json and selftest/quality.md under --out. Ends with exit code 1 if less
     than 95 % of the faults are caught, or if something healthy is called a fault.
+
+    With --repeats no fault is planted: every tier makes the quality workload that often with seeds
+    that no threshold has seen, and has to pass each time.
     """
     if not quality:
         raise click.UsageError("name what to test: perfsuite selftest --quality")
@@ -78,11 +83,31 @@ def selftest(
             f"checkpoint '{checkpoint}' has no reference images yet",
             mend=f"perfsuite record-references {checkpoint}",
         )
+    if repeats is not None:
+        _repeat(run, repeats)
+        return
     with _progress() as line, quietly():
         report = _try_all(run, only, line)
     _write(report, run.settings.out / "selftest")
     enough = report.caught >= REQUIRED_SHARE * len(report.faults)
     if not enough or report.alarms:
+        raise SystemExit(1)
+
+
+def _repeat(run: Run, repeats: int) -> None:
+    from perfsuite.selftest.repeats import Repeat, repeat_tiers, summary
+    from perfsuite.storage import write_json
+
+    done: list[Repeat] = []
+    path = run.settings.out / "selftest" / "repeats.json"
+    with _progress() as line, quietly():
+        for each in repeat_tiers(run, repeats, line.begin, line.update):
+            done.append(each)
+            write_json(path, done)
+    for said in summary(tuple(done)):
+        click.echo(said)
+    click.echo(f"written: {path}")
+    if not all(each.passed for each in done):
         raise SystemExit(1)
 
 
