@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,24 +113,29 @@ def _repeat(run: Run, repeats: int) -> None:
 
 
 def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
+    """Try everything; what is known is kept in selftest/quality.json after each trial."""
     from perfsuite.image_gate import ImageGate
     from perfsuite.selftest.faults import FAULTS, HARMLESS
     from perfsuite.selftest.trial import Bench, Report, try_faults, try_tiers
+    from perfsuite.storage import write_json
 
     assert run.references is not None
     chosen = [fault for fault in FAULTS if not only or any(part in fault.name for part in only)]
     if not chosen:
         raise SettingsError(f"no fault is named like {', '.join(only)}", mend="leave out --only")
-    gate = ImageGate(run.references, run.calibration, run.settings.out / "selftest")
-    healthy = () if only else tuple(try_tiers(run, gate, line.begin, line.update))
+    folder = run.settings.out / "selftest"
+    gate = ImageGate(run.references, run.calibration, folder)
+    report = Report(run.checkpoint.name, run.record.identity)
+    for trial in () if only else try_tiers(run, gate, line.begin, line.update):
+        report = replace(report, healthy=(*report.healthy, trial))
+        write_json(folder / "quality.json", report)
     with Bench(run, run.references) as bench:
-        return Report(
-            run.checkpoint.name,
-            run.record.identity,
-            tuple(try_faults(bench, chosen, line.begin, line.update)),
-            () if only else tuple(try_faults(bench, HARMLESS, line.begin, line.update)),
-            healthy,
-        )
+        for trial in try_faults(bench, chosen, line.begin, line.update):
+            report = replace(report, faults=(*report.faults, trial))
+            write_json(folder / "quality.json", report)
+        for trial in () if only else try_faults(bench, HARMLESS, line.begin, line.update):
+            report = replace(report, harmless=(*report.harmless, trial))
+    return report
 
 
 def _write(report: Report, folder: Path) -> None:
