@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.errors import ReferenceImageError, SettingsError
+from perfsuite.errors import CalibrationError, ReferenceImageError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
 from perfsuite.settings import resolve_settings
 
 if TYPE_CHECKING:
+    from perfsuite.calibration import Calibration
     from perfsuite.run import Run
     from perfsuite.selftest.trial import Report
 
@@ -35,7 +36,8 @@ def calibrate_quality(
     checkpoint: str, tiers: str | None, seeds: int, device: str, baselines: str
 ) -> None:
     """Set the quality gate's thresholds from what the healthy tiers score."""
-    run = _prepare(checkpoint, tiers, device, baselines)
+    run = _prepare(checkpoint, tiers, device, baselines, uses_calibration=False)
+    run.calibration = _known_calibration(run)
     from perfsuite.calibrate import calibrate
 
     with _progress() as line, quietly():
@@ -148,8 +150,25 @@ def _write(report: Report, folder: Path) -> None:
     click.echo(f"written: {folder / 'quality.json'} and quality.md")
 
 
+def _known_calibration(run: Run) -> Calibration | None:
+    """Thresholds of these weights; what cannot be used is about to be replaced."""
+    from perfsuite.prepare import find_calibration
+
+    key, identity = run.store.hardware_key, run.record.identity
+    try:
+        return find_calibration(run.settings, key, run.checkpoint, identity)
+    except CalibrationError:
+        return None
+
+
 def _prepare(
-    checkpoint: str, tiers: str | None, device: str, baselines: str, out: str | None = None
+    checkpoint: str,
+    tiers: str | None,
+    device: str,
+    baselines: str,
+    out: str | None = None,
+    *,
+    uses_calibration: bool = True,
 ) -> Run:
     given: dict[str, Any] = {
         "checkpoint": checkpoint,
@@ -163,7 +182,7 @@ def _prepare(
     import_libraries()
     from perfsuite.prepare import prepare_run
 
-    return prepare_run(settings, root)
+    return prepare_run(settings, root, uses_calibration=uses_calibration)
 
 
 @contextmanager
