@@ -20,7 +20,7 @@ EXACT_PSNR_DB = 80.0
 VALID_SSIM = 0.999
 """fp32 that is less like its own stored reference than this makes the references invalid."""
 LATENTS_AGREE = 0.999
-"""Cosine above which final latents agree, where no bar has been calibrated."""
+"""Cosine below which final latents do not agree, whatever is asked of a tier."""
 SAME_PICTURE = 0.98
 """SSIM above which pixels that moved still show the same picture."""
 
@@ -198,7 +198,8 @@ def findings(scores: Iterable[ImageScore], bars: Bars) -> tuple[Finding, ...]:
 def classify(scores: Iterable[ImageScore], bars: Bars) -> Change:
     """What kind of change a failed check has found, from SSIM and latent cosine together.
 
-    - Latents agree if the cosine of the worst image reaches its bar (`LATENTS_AGREE` without one).
+    - Latents agree if the cosine of the worst image reaches `LATENTS_AGREE`, and its bar if that is
+      higher.
     - They agree, and the worst image still has an SSIM of `SAME_PICTURE`: drift, or, where nothing
       but rounding may differ, numbers changed.
     - They agree, and it has not: damage after denoising.
@@ -207,7 +208,7 @@ def classify(scores: Iterable[ImageScore], bars: Bars) -> Change:
     known = list(scores)
     cosines = [score.latent_cosine for score in known]
     ssims = [score.ssim for score in known]
-    bar = bars.worst_latent_cosine if bars.worst_latent_cosine is not None else LATENTS_AGREE
+    bar = max(bars.worst_latent_cosine or 0.0, LATENTS_AGREE)
     if not known or any(cosine is None or not cosine >= bar for cosine in cosines):
         return Change.DAMAGE
     if all(ssim is not None and ssim >= SAME_PICTURE for ssim in ssims):
