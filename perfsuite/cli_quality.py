@@ -35,7 +35,7 @@ def calibrate_quality(
 ) -> None:
     """Set the quality gate's thresholds from what the healthy tiers score."""
     run = _prepare(checkpoint, tiers, device, baselines)
-    from perfsuite.calibrate import calibrate
+    from perfsuite.quality.calibrate import calibrate
 
     with _progress() as line, quietly():
         calibration = calibrate(run, seeds, line.begin, line.update)
@@ -87,7 +87,7 @@ def selftest(
 
 
 def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
-    from perfsuite.image_gate import ImageGate
+    from perfsuite.quality.gate import ImageGate
     from perfsuite.selftest.faults import FAULTS, HARMLESS
     from perfsuite.selftest.trial import Bench, Report, try_faults, try_tiers
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from samples import latency_samples, quiet_run
 from scipy import stats
 
-from perfsuite.judge import (
+from perfsuite.judge import Outcome
+from perfsuite.judge.latency import (
     LatencyVerdict,
-    Outcome,
     Policy,
     Spread,
     between_run_spread,

@@ -9,8 +9,9 @@ import pytest
 from samples import latency_verdict, measurement, quality_verdict, record, score
 
 from perfsuite.errors import OutputError
-from perfsuite.judge import LatencyVerdict, Outcome
-from perfsuite.judge_images import Bars, QualityVerdict
+from perfsuite.judge import Outcome
+from perfsuite.judge.images import Bars, QualityVerdict
+from perfsuite.judge.latency import LatencyVerdict
 from perfsuite.ladder import Finding
 from perfsuite.record import TierResult, load_record, save_record
 

@@ -10,7 +10,7 @@ from samples import environment, workload
 
 from perfsuite.errors import ReferenceImageError
 from perfsuite.generation import GeneratedImage
-from perfsuite.quality import as_eight_bits
+from perfsuite.quality.metrics import as_eight_bits
 from perfsuite.references import (
     LATENTS,
     MANIFEST,
