@@ -6,7 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from samples import latency_verdict, measurement, quality_verdict, record, score
 
 from perfsuite.errors import OutputError
 from perfsuite.judge import Outcome
@@ -14,6 +13,7 @@ from perfsuite.judge.images import Bars, QualityVerdict
 from perfsuite.judge.latency import LatencyVerdict
 from perfsuite.ladder import Finding
 from perfsuite.record import TierResult, load_record, save_record
+from tests.unit.samples import latency_verdict, measurement, quality_verdict, record, score
 
 
 def full_result(tier: str) -> TierResult:
