@@ -6,17 +6,19 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.errors import ReferenceImageError, SettingsError
+from perfsuite.errors import CalibrationError, ReferenceImageError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
 from perfsuite.settings import resolve_settings
 
 if TYPE_CHECKING:
+    from perfsuite.quality.calibration import Calibration
     from perfsuite.run import Run
     from perfsuite.selftest.trial import Report
 
@@ -34,7 +36,8 @@ def calibrate_quality(
     checkpoint: str, tiers: str | None, seeds: int, device: str, baselines: str
 ) -> None:
     """Set the quality gate's thresholds from what the healthy tiers score."""
-    run = _prepare(checkpoint, tiers, device, baselines)
+    run = _prepare(checkpoint, tiers, device, baselines, uses_calibration=False)
+    run.calibration = _known_calibration(run)
     from perfsuite.quality.calibrate import calibrate
 
     with _progress() as line, quietly():
@@ -53,6 +56,7 @@ def calibrate_quality(
 @click.option("--checkpoint", default="pocket", show_default=True)
 @click.option("--tiers", default=None, help="Healthy tiers to check, e.g. fp32,int8 (all).")
 @click.option("--only", multiple=True, help="A fault's name or part of it; can be given again.")
+@click.option("--repeats", type=click.IntRange(1, 1000), help="Instead: healthy tiers, new seeds.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--baselines", default="baselines", show_default=True)
 @click.option("--out", default=".perfsuite", show_default=True, help="Folder for selftest/.")
@@ -61,6 +65,7 @@ def selftest(
     checkpoint: str,
     tiers: str | None,
     only: tuple[str, ...],
+    repeats: int | None,
     device: str,
     baselines: str,
     out: str,
@@ -69,6 +74,9 @@ def selftest(
 
     Writes selftest/quality.json and selftest/quality.md under --out. Ends with exit code 1 if less
     than 95 % of the faults are caught, or if something healthy is called a fault.
+
+    With --repeats no fault is planted: every tier makes the quality workload that often with seeds
+    that no threshold has seen, and has to pass each time.
     """
     if not quality:
         raise click.UsageError("name what to test: perfsuite selftest --quality")
@@ -78,6 +86,9 @@ def selftest(
             f"checkpoint '{checkpoint}' has no reference images yet",
             mend=f"perfsuite record-references {checkpoint}",
         )
+    if repeats is not None:
+        _repeat(run, repeats)
+        return
     with _progress() as line, quietly():
         report = _try_all(run, only, line)
     _write(report, run.settings.out / "selftest")
@@ -86,25 +97,47 @@ def selftest(
         raise SystemExit(1)
 
 
+def _repeat(run: Run, repeats: int) -> None:
+    from perfsuite.selftest.repeats import Repeat, repeat_tiers, summary
+    from perfsuite.storage import write_json
+
+    done: list[Repeat] = []
+    path = run.settings.out / "selftest" / "repeats.json"
+    with _progress() as line, quietly():
+        for each in repeat_tiers(run, repeats, line.begin, line.update):
+            done.append(each)
+            write_json(path, done)
+    for said in summary(tuple(done)):
+        click.echo(said)
+    click.echo(f"written: {path}")
+    if not all(each.passed for each in done):
+        raise SystemExit(1)
+
+
 def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
+    """Try everything; what is known is kept in selftest/quality.json after each trial."""
     from perfsuite.quality.gate import ImageGate
     from perfsuite.selftest.faults import FAULTS, HARMLESS
     from perfsuite.selftest.trial import Bench, Report, try_faults, try_tiers
+    from perfsuite.storage import write_json
 
     assert run.references is not None
     chosen = [fault for fault in FAULTS if not only or any(part in fault.name for part in only)]
     if not chosen:
         raise SettingsError(f"no fault is named like {', '.join(only)}", mend="leave out --only")
-    gate = ImageGate(run.references, run.calibration, run.settings.out / "selftest")
-    healthy = () if only else tuple(try_tiers(run, gate, line.begin, line.update))
+    folder = run.settings.out / "selftest"
+    gate = ImageGate(run.references, run.calibration, folder)
+    report = Report(run.checkpoint.name, run.record.identity)
+    for trial in () if only else try_tiers(run, gate, line.begin, line.update):
+        report = replace(report, healthy=(*report.healthy, trial))
+        write_json(folder / "quality.json", report)
     with Bench(run, run.references) as bench:
-        return Report(
-            run.checkpoint.name,
-            run.record.identity,
-            tuple(try_faults(bench, chosen, line.begin, line.update)),
-            () if only else tuple(try_faults(bench, HARMLESS, line.begin, line.update)),
-            healthy,
-        )
+        for trial in try_faults(bench, chosen, line.begin, line.update):
+            report = replace(report, faults=(*report.faults, trial))
+            write_json(folder / "quality.json", report)
+        for trial in () if only else try_faults(bench, HARMLESS, line.begin, line.update):
+            report = replace(report, harmless=(*report.harmless, trial))
+    return report
 
 
 def _write(report: Report, folder: Path) -> None:
@@ -117,8 +150,25 @@ def _write(report: Report, folder: Path) -> None:
     click.echo(f"written: {folder / 'quality.json'} and quality.md")
 
 
+def _known_calibration(run: Run) -> Calibration | None:
+    """Thresholds of these weights; what cannot be used is about to be replaced."""
+    from perfsuite.prepare import find_calibration
+
+    key, identity = run.store.hardware_key, run.record.identity
+    try:
+        return find_calibration(run.settings, key, run.checkpoint, identity)
+    except CalibrationError:
+        return None
+
+
 def _prepare(
-    checkpoint: str, tiers: str | None, device: str, baselines: str, out: str | None = None
+    checkpoint: str,
+    tiers: str | None,
+    device: str,
+    baselines: str,
+    out: str | None = None,
+    *,
+    uses_calibration: bool = True,
 ) -> Run:
     given: dict[str, Any] = {
         "checkpoint": checkpoint,
@@ -132,7 +182,7 @@ def _prepare(
     import_libraries()
     from perfsuite.prepare import prepare_run
 
-    return prepare_run(settings, root)
+    return prepare_run(settings, root, uses_calibration=uses_calibration)
 
 
 @contextmanager

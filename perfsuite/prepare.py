@@ -29,13 +29,16 @@ _RECORD_BYTES = 16 << 20
 _COMPILE_CACHE_BYTES = 256 << 20
 
 
-def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -> Run:
+def prepare_run(
+    settings: Settings, root: Path, *, scores_images: bool = True, uses_calibration: bool = True
+) -> Run:
     """Check everything that can be checked before the first weight is loaded.
 
     Args:
         settings: what was asked for.
         root: folder of the project; its git revision is recorded.
         scores_images: whether references are needed.
+        uses_calibration: whether thresholds of the quality gate are needed too.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
@@ -68,7 +71,7 @@ def prepare_run(settings: Settings, root: Path, *, scores_images: bool = True) -
     )
     calibration = (
         find_calibration(settings, store.hardware_key, checkpoint, identity)
-        if scores_images
+        if scores_images and uses_calibration
         else None
     )
     record = RunRecord(

@@ -5,7 +5,8 @@
 spread over powers of ten, so bars are set on their logarithm: the bar of the worst image is the
 one-sided prediction bound for the worst of a run's images (W. Q. Meeker, G. J. Hahn, L. A.
 Escobar, 'Statistical Intervals', 2nd ed., 2017, section 4.8, with Bonferroni's share for each
-image), and never nearer than a quarter beyond the worst image seen.
+image). It is never nearer than a quarter beyond the worst image seen, and never so wide that half
+the error of another seed's image would pass.
 """
 
 from __future__ import annotations
@@ -168,20 +169,24 @@ def calibrate_tier(
     ssim = [_error(score.ssim) for score in scores]
     noise = [_noise_power(score.psnr_db) for score in scores]
     cosine = [_error(score.latent_cosine) for score in scores]
+    other_ssim = [_error(each.ssim) for each in others]
+    other_noise = [_noise_power(each.psnr_db) for each in others]
+    other_cosine = [_error(each.latent_cosine) for each in others]
+    images = images_per_run
     bars = Bars(
         source=f"calibrated on {len(scores)} images",
-        worst_ssim=1 - worst_bar(ssim, images_per_run),
-        mean_ssim=1 - mean_bar(ssim, images_per_run),
-        worst_psnr_db=_decibels(worst_bar(noise, images_per_run)),
-        mean_psnr_db=_decibels(geometric_mean_bar(noise, images_per_run)),
-        worst_latent_cosine=1 - worst_bar(cosine, images_per_run),
+        worst_ssim=1 - _below(worst_bar(ssim, images), other_ssim),
+        mean_ssim=1 - _below(mean_bar(ssim, images), other_ssim),
+        worst_psnr_db=_decibels(_below(worst_bar(noise, images), other_noise)),
+        mean_psnr_db=_decibels(_below(geometric_mean_bar(noise, images), other_noise)),
+        worst_latent_cosine=1 - _below(worst_bar(cosine, images), other_cosine),
     )
     return TierCalibration(
         bars,
         len(scores),
-        _spread(ssim, [_error(each.ssim) for each in others], lambda error: 1 - error),
-        _spread(noise, [_noise_power(each.psnr_db) for each in others], _decibels),
-        _spread(cosine, [_error(each.latent_cosine) for each in others], lambda error: 1 - error),
+        _spread(ssim, other_ssim, lambda error: 1 - error),
+        _spread(noise, other_noise, _decibels),
+        _spread(cosine, other_cosine, lambda error: 1 - error),
     )
 
 
@@ -190,7 +195,7 @@ def worst_bar(errors: Sequence[float], images: int) -> float:
     logs = [math.log10(error) for error in errors]
     reach = _quantile(len(logs), FALSE_ALARM_RATE / images) * math.sqrt(1 + 1 / len(logs))
     bound = statistics.fmean(logs) + reach * statistics.stdev(logs)
-    return max(10**bound, LEEWAY * max(errors))
+    return max(10 ** min(bound, 0.0), LEEWAY * max(errors))
 
 
 def mean_bar(errors: Sequence[float], images: int) -> float:
@@ -205,7 +210,7 @@ def geometric_mean_bar(errors: Sequence[float], images: int) -> float:
     logs = [math.log10(error) for error in errors]
     reach = _quantile(len(logs), FALSE_ALARM_RATE) * math.sqrt(1 / images + 1 / len(logs))
     mean = statistics.fmean(logs)
-    return 10 ** max(mean + reach * statistics.stdev(logs), mean + math.log10(LEEWAY))
+    return 10 ** max(min(mean + reach * statistics.stdev(logs), 0.0), mean + math.log10(LEEWAY))
 
 
 def calibrate_layers(scores: Iterable[LayerScore]) -> LayerBars:
@@ -216,6 +221,11 @@ def calibrate_layers(scores: Iterable[LayerScore]) -> LayerBars:
         relative_error=LAYER_LEEWAY * max(score.relative_error for score in known),
         gain_error=max(GAIN_FLOOR, LAYER_LEEWAY * max(abs(score.gain - 1) for score in known)),
     )
+
+
+def _below(bar: float, others: Sequence[float]) -> float:
+    """A bar is never so wide that the image of another seed would pass: few images know little."""
+    return min(bar, min(others) / 2)
 
 
 def _quantile(count: int, rate: float) -> float:

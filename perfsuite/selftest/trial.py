@@ -89,9 +89,9 @@ class Report:
 
     checkpoint: str
     identity: str
-    faults: tuple[Trial, ...]
-    harmless: tuple[Trial, ...]
-    healthy: tuple[Trial, ...]
+    faults: tuple[Trial, ...] = ()
+    harmless: tuple[Trial, ...] = ()
+    healthy: tuple[Trial, ...] = ()
 
     @property
     def caught(self) -> int:

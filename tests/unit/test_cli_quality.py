@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from perfsuite.checkpoints import Checkpoint
 from perfsuite.cli import main
 from perfsuite.judge import Outcome
 from perfsuite.judge.images import Bars, ImageScore, QualityVerdict, judge_scores
@@ -107,3 +109,48 @@ def test_the_documentation_links_the_reports() -> None:
     text = render_markdown(report(CAUGHT, MISSED))
     assert "a wrong scale ([report](https://x/1))" in text
     assert text.count("\n| ") == 2 * 2 + 3
+
+
+def calibrate(*arguments: str) -> Result:
+    command = ["calibrate-quality", "quick", "--seeds", "3", "--tiers"]
+    return CliRunner().invoke(main, [*command, *arguments])
+
+
+def test_calibrating_stores_bars_with_their_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: Checkpoint, one_thread: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = calibrate("fp32,bf16")
+    assert result.exit_code == 0, result.output
+    assert "bf16: worst SSIM 0." in result.output
+    (path,) = tmp_path.glob("baselines/*/quality/quick.json")
+    stored = json.loads(path.read_text())
+    assert stored["seeds"] == [0, 1, 2]
+    assert list(stored["tiers"]) == ["bf16"]
+    assert stored["tiers"]["bf16"]["images"] == 3
+    assert stored["environment"]["packages"]["torch"]
+
+
+def test_calibrating_again_replaces_thresholds_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: Checkpoint, one_thread: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    calibrate("fp32,bf16")
+    (path,) = tmp_path.glob("baselines/*/quality/quick.json")
+    path.write_text(path.read_text().replace("sha256:", "sha256:0"))
+    assert calibrate("fp32,bf16").exit_code == 0
+    path.write_text("{")
+    assert calibrate("fp32,bf16").exit_code == 0
+
+
+def test_calibrating_one_tier_leaves_the_others_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: Checkpoint, one_thread: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    calibrate("fp32,bf16")
+    (path,) = tmp_path.glob("baselines/*/quality/quick.json")
+    before = json.loads(path.read_text())["tiers"]["bf16"]
+    calibrate("fp32,sdpa")
+    after = json.loads(path.read_text())["tiers"]
+    assert after["bf16"] == before
+    assert after["sdpa"]["exactness_psnr_db"] > 90

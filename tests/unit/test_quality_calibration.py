@@ -103,6 +103,13 @@ def test_equal_images_can_be_calibrated() -> None:
     assert judge_scores(tuple(equal), bars).outcome is Outcome.PASSED
 
 
+def test_few_images_do_not_let_another_seed_pass() -> None:
+    bars = calibrate_tier(healthy(2), OTHERS, 12).bars
+    for other in OTHERS:
+        assert judge_scores((other,), bars).outcome is Outcome.REGRESSED
+    assert bars.worst_ssim == pytest.approx(0.9)
+
+
 def test_layer_bars_leave_leeway_to_the_worst_layer() -> None:
     bars = calibrate_layers([LayerScore("a", 0.01, 1.001), LayerScore("b", 0.02, 0.999)])
     assert bars.relative_error == pytest.approx(0.026)

@@ -1,0 +1,115 @@
+"""The quality gate in whole pytest sessions, on the real pocket pipeline with two steps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from perfsuite.checkpoints import Checkpoint
+from perfsuite.judge import Outcome
+from perfsuite.ladder import table
+from perfsuite.record import RunRecord, load_record
+
+TESTS = """
+    import pytest
+
+    @pytest.mark.perf
+    def test_exactness(exactness_verdict, enforce):
+        enforce(exactness_verdict)
+
+    @pytest.mark.perf
+    def test_images(quality_verdict, enforce):
+        enforce(quality_verdict)
+
+    @pytest.mark.perf
+    def test_layers(layers_verdict, enforce):
+        enforce(layers_verdict)
+"""
+# A tier whose author believes that it changes nothing.
+FAULTY = """
+    from perfsuite import Tier, change, register_tier
+    from perfsuite.selftest.damage import skip_step
+
+    @change(exact=True)
+    def hasty(draft):
+        '''Leave out the last step.'''
+        draft.set_for_this_tier(skip_step(-1)(draft.pipeline))
+
+    register_tier(Tier("hasty", "fp32", (hasty,), "one step less", min_ssim=-1.0))
+"""
+
+
+@pytest.fixture
+def project(
+    pytester: pytest.Pytester, quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
+    monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
+    pytester.makepyfile(TESTS)
+    return pytester
+
+
+def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return project.runpytest_inprocess("-m", "perf", "--perf-checkpoint", "quick", *arguments)
+
+
+def latest(project: pytest.Pytester) -> RunRecord:
+    return load_record(project.path / ".perfsuite" / "runs" / "latest.json")
+
+
+def test_each_check_runs_for_the_tiers_that_it_is_for(project: pytest.Pytester) -> None:
+    result = run(project, "--collect-only", "-q")
+    named = re.findall(r"test_(\w+)\[([\w-]+)\]", result.stdout.str())
+    assert {tier for check, tier in named if check == "layers"} == {"int8"}
+    exact = {"sdpa", "compile", "fused-qkv", "int8"}
+    assert {tier for check, tier in named if check == "exactness"} == exact
+    assert len([tier for check, tier in named if check == "images"]) == 6
+
+
+def test_a_fault_fails_with_scores_bars_and_a_picture(project: pytest.Pytester) -> None:
+    project.makeconftest(FAULTY)
+    result = run(project, "--perf-tiers", "fp32,hasty")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = result.stdout.str()
+    assert re.search(r"worst PSNR dB \d+\.\d below 80\.0", said)
+    picture = re.search(r"picture: (\S+\.png)", said)
+    assert picture is not None
+    assert Path(picture[1]).read_bytes().startswith(b"\x89PNG")
+    verdict = latest(project).result("hasty").exactness
+    assert verdict is not None
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.pictures == (picture[1],)
+
+
+def test_what_the_lossy_stage_lets_through_the_exactness_stage_does_not(
+    project: pytest.Pytester,
+) -> None:
+    project.makeconftest(FAULTY)
+    run(project, "--perf-tiers", "fp32,hasty")
+    result = latest(project).result("hasty")
+    assert result.quality is not None
+    assert result.quality.outcome is Outcome.PASSED
+    assert result.overall is Outcome.REGRESSED
+
+
+def test_a_sound_tier_passes_all_checks_of_its_own_session(project: pytest.Pytester) -> None:
+    result = run(project, "--perf-tiers", "fp32,sdpa")
+    assert result.parseoutcomes()["passed"] == 3
+    found = latest(project).result("sdpa")
+    assert found.exactness is not None
+    assert found.quality is not None
+    assert found.quality.bars.source == "the tier's row, not calibrated"
+
+
+def test_damaged_thresholds_stop_the_run_before_any_weight_is_loaded(
+    project: pytest.Pytester,
+) -> None:
+    run(project, "--perf-tiers", "fp32")
+    key = next((project.path / ".perfsuite" / "references").iterdir()).name
+    path = project.path / "baselines" / key / "quality" / "quick.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema": 1, "checkpoint": "quick"')
+    result = run(project, "--perf-tiers", "fp32")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*quick.json is not valid*perfsuite calibrate-quality quick*"])
