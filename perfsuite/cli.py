@@ -88,8 +88,8 @@ def record_references(checkpoint: str, device: str, baselines: str) -> None:
 def _make_references(settings: Settings, root: Path, progress: ProgressLine) -> References:
     from perfsuite.ladder import build_tier
     from perfsuite.prepare import prepare_run
+    from perfsuite.quality.scoring import make_images
     from perfsuite.references import record_references as record
-    from perfsuite.scoring import make_images
 
     run = prepare_run(settings, root, scores_images=False)
     name = run.checkpoint.name

@@ -18,7 +18,7 @@ from perfsuite.progress import ProgressLine
 from perfsuite.settings import resolve_settings
 
 if TYPE_CHECKING:
-    from perfsuite.calibration import Calibration
+    from perfsuite.quality.calibration import Calibration
     from perfsuite.run import Run
     from perfsuite.selftest.trial import Report
 
@@ -38,7 +38,7 @@ def calibrate_quality(
     """Set the quality gate's thresholds from what the healthy tiers score."""
     run = _prepare(checkpoint, tiers, device, baselines, uses_calibration=False)
     run.calibration = _known_calibration(run)
-    from perfsuite.calibrate import calibrate
+    from perfsuite.quality.calibrate import calibrate
 
     with _progress() as line, quietly():
         calibration = calibrate(run, seeds, line.begin, line.update)
@@ -117,7 +117,7 @@ def _repeat(run: Run, repeats: int) -> None:
 
 def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
     """Try everything; what is known is kept in selftest/quality.json after each trial."""
-    from perfsuite.image_gate import ImageGate
+    from perfsuite.quality.gate import ImageGate
     from perfsuite.selftest.faults import FAULTS, HARMLESS
     from perfsuite.selftest.trial import Bench, Report, try_faults, try_tiers
     from perfsuite.storage import write_json

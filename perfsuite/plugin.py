@@ -23,11 +23,11 @@ from perfsuite.settings import OPTIONS, Settings, resolve_settings
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from perfsuite.judge import LatencyVerdict
-    from perfsuite.judge_images import QualityVerdict
+    from perfsuite.judge.images import QualityVerdict
+    from perfsuite.judge.latency import LatencyVerdict
     from perfsuite.ladder import BuiltTier
-    from perfsuite.layers import LayersVerdict
     from perfsuite.measure import Measurement, Sampler
+    from perfsuite.quality.layers import LayersVerdict
     from perfsuite.run import Run
 
 Verdict = "LatencyVerdict | QualityVerdict"
@@ -270,7 +270,7 @@ def enforce(pytestconfig: pytest.Config) -> Callable[[Any], None]:
     `--perf-strict`; `no baseline` always skips.
     """
     from perfsuite.judge import LatencyVerdict, Outcome
-    from perfsuite.layers import LayersVerdict
+    from perfsuite.quality.layers import LayersVerdict
     from perfsuite.report.messages import describe_latency, describe_layers, describe_quality
 
     strict = pytestconfig.stash[_SETTINGS].strict

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 from perfsuite.baselines import Baseline, BaselineStore
-from perfsuite.calibration import Calibration, calibration_path, load_calibration
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
 from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
-from perfsuite.judge import Policy
+from perfsuite.judge.latency import Policy
 from perfsuite.ladder import Tier, find_tiers, tiers
+from perfsuite.quality.calibration import Calibration, calibration_path, load_calibration
 from perfsuite.record import SCHEMA, RunRecord
 from perfsuite.references import MANIFEST, References, load_references
 from perfsuite.run import Run

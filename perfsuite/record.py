@@ -11,11 +11,12 @@ from pathlib import Path
 
 from perfsuite.environment import Environment
 from perfsuite.errors import OutputError
-from perfsuite.judge import LatencyVerdict, Outcome, Policy
-from perfsuite.judge_images import QualityVerdict
+from perfsuite.judge import Outcome
+from perfsuite.judge.images import QualityVerdict
+from perfsuite.judge.latency import LatencyVerdict, Policy
 from perfsuite.ladder import Finding
-from perfsuite.layers import LayersVerdict
 from perfsuite.measure.measurement import Measurement
+from perfsuite.quality.layers import LayersVerdict
 from perfsuite.storage import read_json, write_json
 from perfsuite.workload import Workload
 

@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_tensors
 from perfsuite.environment import Environment
 from perfsuite.errors import ReferenceImageError
 from perfsuite.generation import GeneratedImage, deterministically
-from perfsuite.quality import Latents, Pixels, as_eight_bits
+from perfsuite.quality.metrics import Latents, Pixels, as_eight_bits
 from perfsuite.storage import read_json, write_json, write_whole
 from perfsuite.workload import Shot, Workload
 

@@ -14,27 +14,26 @@ from pathlib import Path
 import torch
 
 from perfsuite.baselines import Baseline, BaselineStore, RecordedRun
-from perfsuite.calibration import Calibration
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
 from perfsuite.environment import Environment
-from perfsuite.image_gate import ImageGate, is_foot
-from perfsuite.judge import (
+from perfsuite.judge import Outcome, disqualification
+from perfsuite.judge.images import QualityVerdict
+from perfsuite.judge.latency import (
     LatencyVerdict,
-    Outcome,
     Spread,
     between_run_spread,
-    disqualification,
     judge_latency,
     without_baseline,
 )
-from perfsuite.judge_images import QualityVerdict
 from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers
-from perfsuite.layers import LayersVerdict
 from perfsuite.measure import Measurement, SamplingPlan
+from perfsuite.quality.calibration import Calibration
+from perfsuite.quality.gate import ImageGate, is_foot
+from perfsuite.quality.layers import LayersVerdict
+from perfsuite.quality.scoring import make_images
 from perfsuite.record import RunRecord, TierResult, save_record
 from perfsuite.references import References, record_references
-from perfsuite.scoring import make_images
 from perfsuite.settings import Settings
 
 Progress = Callable[[str, int, int], None]

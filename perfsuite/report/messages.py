@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from perfsuite.judge import LatencyVerdict, Outcome
-from perfsuite.judge_images import QualityVerdict
-from perfsuite.layers import LayersVerdict
+from perfsuite.judge import Outcome
+from perfsuite.judge.images import QualityVerdict
+from perfsuite.judge.latency import LatencyVerdict
+from perfsuite.quality.layers import LayersVerdict
 from perfsuite.report.rows import format_seconds
 
 

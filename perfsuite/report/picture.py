@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from perfsuite.judge_images import Bars, ImageScore
-from perfsuite.quality import Pixels
+from perfsuite.judge.images import Bars, ImageScore
+from perfsuite.quality.metrics import Pixels
 
 SIDE = 384
 """Small images are enlarged to this many pixels, by whole factors, without smoothing."""

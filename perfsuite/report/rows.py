@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from perfsuite.judge import LatencyVerdict, Outcome
+from perfsuite.judge import Outcome
+from perfsuite.judge.latency import LatencyVerdict
 from perfsuite.record import RunRecord, TierResult
 
 COLUMNS = (

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from perfsuite.calibrate import make_references, score_tier, widened
 from perfsuite.errors import CalibrationError
 from perfsuite.judge import Outcome
-from perfsuite.judge_images import ImageScore, QualityVerdict, judge_scores
+from perfsuite.judge.images import ImageScore, QualityVerdict, judge_scores
 from perfsuite.ladder import Tier
+from perfsuite.quality.calibrate import make_references, score_tier, widened
+from perfsuite.quality.scoring import Progress
 from perfsuite.references import references_of
 from perfsuite.run import Run
-from perfsuite.scoring import Progress
 from perfsuite.workload import Workload
 
 FIRST_SEED = 1000

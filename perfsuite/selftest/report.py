@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 from rich.table import Table
 
-from perfsuite.judge_images import QualityVerdict
+from perfsuite.judge.images import QualityVerdict
 from perfsuite.selftest.trial import Report, Trial
 
 COLUMNS = ("fault", "caught by", "exactness", "lossy", "layers", "margin")

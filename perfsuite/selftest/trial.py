@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from perfsuite.generation import generate
-from perfsuite.image_gate import EXACT_BARS, ImageGate
 from perfsuite.judge import Outcome
-from perfsuite.judge_images import ImageScore, QualityVerdict, judge_scores
+from perfsuite.judge.images import ImageScore, QualityVerdict, judge_scores
 from perfsuite.ladder import BuiltTier, Tier, build_tier, changes_layers, find_tiers, has_exactness
-from perfsuite.layers import (
+from perfsuite.quality.gate import EXACT_BARS, ImageGate
+from perfsuite.quality.layers import (
     ASSUMED_BARS,
     LayersVerdict,
     capture_activations,
@@ -28,9 +28,9 @@ from perfsuite.layers import (
     quantised_layers,
     score_layers,
 )
+from perfsuite.quality.scoring import Progress, make_images, score_image
 from perfsuite.references import References, exactness_shots
 from perfsuite.run import Run
-from perfsuite.scoring import Progress, make_images, score_image
 from perfsuite.selftest.faults import Fault, Stage
 
 

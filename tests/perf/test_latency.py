@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perfsuite.judge import LatencyVerdict
+from perfsuite.judge.latency import LatencyVerdict
 
 
 @pytest.mark.perf

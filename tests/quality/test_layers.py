@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perfsuite.layers import LayersVerdict
+from perfsuite.quality.layers import LayersVerdict
 
 
 @pytest.mark.perf

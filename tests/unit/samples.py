@@ -7,12 +7,9 @@ from collections.abc import Sequence
 
 from perfsuite.device import PeakMemory
 from perfsuite.environment import Environment, Hardware
-from perfsuite.judge import (
-    LatencyVerdict,
-    Outcome,
-    Policy,
-)
-from perfsuite.judge_images import Bars, ImageScore, QualityVerdict
+from perfsuite.judge import Outcome
+from perfsuite.judge.images import Bars, ImageScore, QualityVerdict
+from perfsuite.judge.latency import LatencyVerdict, Policy
 from perfsuite.measure.measurement import LatencySamples, Measurement
 from perfsuite.record import SCHEMA, RunRecord, TierResult
 from perfsuite.workload import Workload

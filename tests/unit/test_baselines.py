@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from samples import environment, latency_samples, measurement, workload
 
 from perfsuite.baselines import (
     SCHEMA,
@@ -15,6 +14,7 @@ from perfsuite.baselines import (
 )
 from perfsuite.errors import BaselineError
 from perfsuite.storage import write_json
+from tests.unit.samples import environment, latency_samples, measurement, workload
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.cli import main
 from perfsuite.judge import Outcome
-from perfsuite.judge_images import Bars, ImageScore, QualityVerdict, judge_scores
-from perfsuite.layers import LayerBars, LayerScore, judge_layers
+from perfsuite.judge.images import Bars, ImageScore, QualityVerdict, judge_scores
+from perfsuite.quality.layers import LayerBars, LayerScore, judge_layers
 from perfsuite.selftest.faults import Stage
 from perfsuite.selftest.report import cells, margin_db, render_console, render_markdown, summary
 from perfsuite.selftest.trial import Report, Trial

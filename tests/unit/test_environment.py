@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import hardware
 
 from perfsuite.device import FakeDevice, usable_cores
 from perfsuite.environment import (
@@ -18,6 +17,7 @@ from perfsuite.environment import (
     git_revision,
     installed_packages,
 )
+from tests.unit.samples import hardware
 
 
 def test_the_keys_that_name_stored_baselines_stay_what_they_are() -> None:

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from samples import latency_samples, quiet_run
 from scipy import stats
 
-from perfsuite.judge import (
+from perfsuite.judge import Outcome
+from perfsuite.judge.latency import (
     LatencyVerdict,
-    Outcome,
     Policy,
     Spread,
     between_run_spread,
@@ -26,6 +25,7 @@ from perfsuite.judge import (
     without_baseline,
 )
 from perfsuite.measure.measurement import LatencySamples
+from tests.unit.samples import latency_samples, quiet_run
 
 # Hypothesis draws the same examples every time: a gate must not be red by chance.
 steadily = settings(max_examples=40, deadline=None, derandomize=True)

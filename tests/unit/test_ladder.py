@@ -29,7 +29,7 @@ from perfsuite.ladder import (
     table,
     tiers,
 )
-from perfsuite.quality import ssim
+from perfsuite.quality.metrics import ssim
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from perfsuite.errors import MetricUnavailable
-from perfsuite.perceptual import PerceptualDistance
+from perfsuite.quality.perceptual import PerceptualDistance
 
 
 def package_with(network: Any) -> ModuleType:

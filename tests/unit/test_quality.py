@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfsuite.quality import Pixels, as_eight_bits, psnr_db, ssim
+from perfsuite.quality.metrics import Pixels, as_eight_bits, psnr_db, ssim
 
 
 def picture(seed: int = 0, height: int = 20, width: int = 16) -> Pixels:

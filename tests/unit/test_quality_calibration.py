@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perfsuite.calibrate import widened
-from perfsuite.calibration import (
+from perfsuite.environment import Environment, Hardware
+from perfsuite.errors import CalibrationError
+from perfsuite.judge import Outcome
+from perfsuite.judge.images import ImageScore, judge_scores
+from perfsuite.quality.calibrate import widened
+from perfsuite.quality.calibration import (
     LEEWAY,
     SCHEMA,
     Calibration,
@@ -22,11 +26,7 @@ from perfsuite.calibration import (
     median_bar,
     worst_bar,
 )
-from perfsuite.environment import Environment, Hardware
-from perfsuite.errors import CalibrationError
-from perfsuite.judge import Outcome
-from perfsuite.judge_images import ImageScore, judge_scores
-from perfsuite.layers import LayerScore
+from perfsuite.quality.layers import LayerScore
 from perfsuite.storage import write_json
 from perfsuite.workload import Workload
 

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from perfsuite import image_gate
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import CpuDevice
 from perfsuite.errors import LadderError, OutputError
-from perfsuite.image_gate import ImageGate
 from perfsuite.judge import Outcome
 from perfsuite.ladder import (
     BuiltTier,
@@ -28,8 +26,10 @@ from perfsuite.ladder import (
     table,
 )
 from perfsuite.ladder.build import build_tier as build
+from perfsuite.quality import gate as image_gate
+from perfsuite.quality.gate import ImageGate
+from perfsuite.quality.scoring import make_images
 from perfsuite.references import References, references_of
-from perfsuite.scoring import make_images
 from perfsuite.selftest import damage
 
 FP32, BF16, SDPA = find_tiers(["fp32", "bf16", "sdpa"])

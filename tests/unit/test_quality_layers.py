@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from perfsuite.judge import Outcome
-from perfsuite.layers import (
+from perfsuite.quality.layers import (
     Activation,
     LayerBars,
     LayerScore,

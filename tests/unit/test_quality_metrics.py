@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from perfsuite.quality import (
+from perfsuite.quality.metrics import (
     latent_cosine,
     mean_absolute_difference,
     psnr_db,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perfsuite.judge_images import Bars, ImageScore
+from perfsuite.judge.images import Bars, ImageScore
 from perfsuite.report.picture import SIDE, draw_failure
 
 BARS = Bars("", worst_ssim=0.99, worst_psnr_db=40.0)

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from perfsuite.judge import Outcome
-from perfsuite.judge_images import (
+from perfsuite.judge.images import (
     Bars,
     Change,
     Finding,

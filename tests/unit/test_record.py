@@ -6,13 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from samples import latency_verdict, measurement, quality_verdict, record, score
 
 from perfsuite.errors import OutputError
-from perfsuite.judge import LatencyVerdict, Outcome
-from perfsuite.judge_images import Bars, QualityVerdict
+from perfsuite.judge import Outcome
+from perfsuite.judge.images import Bars, QualityVerdict
+from perfsuite.judge.latency import LatencyVerdict
 from perfsuite.ladder import Finding
 from perfsuite.record import TierResult, load_record, save_record
+from tests.unit.samples import latency_verdict, measurement, quality_verdict, record, score
 
 
 def full_result(tier: str) -> TierResult:

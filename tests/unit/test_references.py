@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from samples import environment, workload
 
 from perfsuite.errors import ReferenceImageError
 from perfsuite.generation import GeneratedImage
-from perfsuite.quality import as_eight_bits
+from perfsuite.quality.metrics import as_eight_bits
 from perfsuite.references import (
     LATENTS,
     MANIFEST,
@@ -20,6 +19,7 @@ from perfsuite.references import (
     record_references,
 )
 from perfsuite.workload import Workload
+from tests.unit.samples import environment, workload
 
 IDENTITY = "sha256:0123456789ab"
 

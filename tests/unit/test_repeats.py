@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from perfsuite.errors import CalibrationError
-from perfsuite.judge_images import Bars, ImageScore, judge_scores
+from perfsuite.judge.images import Bars, ImageScore, judge_scores
 from perfsuite.ladder import find_tiers
 from perfsuite.selftest import repeats
 from perfsuite.selftest.repeats import Repeat, repeat_tiers, summary

@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from samples import latency_samples, latency_verdict, measurement, quality_verdict, record
 
 from perfsuite.judge import Outcome
 from perfsuite.ladder import Finding
@@ -11,6 +10,13 @@ from perfsuite.record import RunRecord, TierResult
 from perfsuite.report import COLUMNS, notes, render_console, rows
 from perfsuite.report.messages import describe_latency, describe_quality
 from perfsuite.report.rows import ABSENT, format_bytes, format_seconds
+from tests.unit.samples import (
+    latency_samples,
+    latency_verdict,
+    measurement,
+    quality_verdict,
+    record,
+)
 
 
 def result(tier: str, latency_s: float = 0.2, published_s: float | None = None) -> TierResult:

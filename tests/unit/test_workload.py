@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from samples import workload
 
 from perfsuite.workload import Shot, Workload
+from tests.unit.samples import workload
 
 
 def test_shots_are_every_prompt_with_every_seed_prompts_outermost() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from perfsuite.errors import MetricUnavailable
 from perfsuite.libraries import quietly
-from perfsuite.quality import Pixels
+from perfsuite.quality.metrics import Pixels
 
 
 class PerceptualDistance:

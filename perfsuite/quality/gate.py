@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from perfsuite.calibration import Calibration
 from perfsuite.errors import OutputError
 from perfsuite.generation import GeneratedImage, generate
 from perfsuite.judge import Outcome
-from perfsuite.judge_images import (
+from perfsuite.judge.images import (
     EXACT_PSNR_DB,
     VALID_SSIM,
     Bars,
@@ -22,10 +21,11 @@ from perfsuite.judge_images import (
     judge_scores,
 )
 from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers
-from perfsuite.layers import ASSUMED_BARS, LayersVerdict, judge_layers
+from perfsuite.quality.calibration import Calibration
+from perfsuite.quality.layers import ASSUMED_BARS, LayersVerdict, judge_layers
+from perfsuite.quality.scoring import Progress, make_images, score_image, score_quantised, silent
 from perfsuite.references import References, exactness_shots, references_of
 from perfsuite.report.picture import draw_failure
-from perfsuite.scoring import Progress, make_images, score_image, score_quantised, silent
 from perfsuite.storage import write_whole
 
 FOOT_BARS = Bars(f"fp32 against its own references: SSIM {VALID_SSIM}", worst_ssim=VALID_SSIM)

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
 
-from perfsuite.calibration import (
+from perfsuite.errors import CalibrationError
+from perfsuite.generation import GeneratedImage
+from perfsuite.judge.images import VALID_SSIM, ImageScore
+from perfsuite.ladder import Tier, build_tier, changes_layers, find_tiers, has_exactness
+from perfsuite.quality.calibration import (
     SCHEMA,
     Calibration,
     TierCalibration,
@@ -14,14 +18,10 @@ from perfsuite.calibration import (
     calibrate_tier,
     calibration_path,
 )
-from perfsuite.errors import CalibrationError
-from perfsuite.generation import GeneratedImage
-from perfsuite.judge_images import VALID_SSIM, ImageScore
-from perfsuite.ladder import Tier, build_tier, changes_layers, find_tiers, has_exactness
-from perfsuite.quality import as_eight_bits, ssim
+from perfsuite.quality.metrics import as_eight_bits, ssim
+from perfsuite.quality.scoring import Progress, make_images, score_image, score_quantised
 from perfsuite.references import References, exactness_shots, references_of
 from perfsuite.run import Run
-from perfsuite.scoring import Progress, make_images, score_image, score_quantised
 from perfsuite.storage import write_json
 from perfsuite.workload import Shot, Workload
 

@@ -2,7 +2,7 @@
 
 Two stages share them. *Exactness*: what must not change numbers beyond rounding is applied in fp32
 and held at `EXACT_PSNR_DB`. *Lossy*: what changes precision on purpose is held at bars that were
-calibrated on the healthy tier (perfsuite.calibration). A failed check is never retried.
+calibrated on the healthy tier (perfsuite.quality.calibration). A failed check is never retried.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from perfsuite.judge import Outcome
+from perfsuite.judge.outcome import Outcome
 
 EXACT_PSNR_DB = 80.0
 """Rounding in fp32 leaves more than 100 dB; compute in fp16, as in TF32, 69 to 77 dB; bugs less."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from perfsuite.generation import GeneratedImage, generate
-from perfsuite.judge_images import ImageScore
+from perfsuite.judge.images import ImageScore
 from perfsuite.ladder import BuiltTier
-from perfsuite.layers import LayerScore, capture_activations, quantised_layers, score_layers
-from perfsuite.quality import (
+from perfsuite.quality.layers import LayerScore, capture_activations, quantised_layers, score_layers
+from perfsuite.quality.metrics import (
     Latents,
     Pixels,
     as_eight_bits,

@@ -8,7 +8,6 @@ deviation is held against the spread of that number *between* recorded runs.
 
 from __future__ import annotations
 
-import enum
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -17,30 +16,13 @@ from typing import Any
 
 from scipy import stats
 
-from perfsuite.measure.conditions import Conditions
+from perfsuite.judge.outcome import Outcome
 from perfsuite.measure.measurement import LatencySamples
-
-_SWAPPED_BYTES = 1 << 20
-_STOLEN = 0.05
-_BUSY = 0.9
-"""Others may use this part of the cores that measuring leaves free, or a tenth of all."""
 
 POWER = 0.95
 """Probability with which the smallest visible slowdown would have been called a regression."""
 
 _MOST_RUNS_TO_ADVISE = 30
-
-
-class Outcome(str, enum.Enum):
-    """What a verdict says; `recorded` is a run that was made the baseline instead of judged."""
-
-    PASSED = "passed"
-    REGRESSED = "regressed"
-    IMPROVED = "improved"
-    INCONCLUSIVE = "inconclusive"
-    NO_BASELINE = "no baseline"
-    INVALID = "invalid"
-    RECORDED = "recorded"
 
 
 @dataclass(frozen=True)
@@ -236,28 +218,6 @@ def judge_latency(
         smallest_visible=math.expm1(visible),
         tolerance=policy.tolerance,
     )
-
-
-def disqualification(conditions: Conditions, *, cores: int | None, threads: int) -> str | None:
-    """Why samples taken under these conditions say nothing of the code; None if they may.
-
-    Args:
-        conditions: what else went on.
-        cores: CPU cores that the measured process may use; None if it was an accelerator's work.
-        threads: CPU threads that it computed with.
-    """
-    if conditions.throttled:
-        return f"the device was throttled: {', '.join(conditions.throttled)}"
-    if conditions.others_on_device:
-        return f"{conditions.others_on_device} other processes used the device"
-    if (conditions.swapped_bytes or 0) > _SWAPPED_BYTES:
-        return "the machine was swapping: free memory, or measure a smaller checkpoint"
-    if (conditions.stolen or 0.0) > _STOLEN:
-        return f"the hypervisor gave {conditions.stolen:.0%} of this machine's time to others"
-    busy = conditions.busy_elsewhere or 0.0
-    if cores is not None and busy > max(_BUSY * (cores - threads), (1 - _BUSY) * cores):
-        return f"other processes kept {busy:.1f} of {cores} cores busy: measure when it is quiet"
-    return None
 
 
 def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> LatencyVerdict:

@@ -23,8 +23,8 @@ from scipy import stats
 
 from perfsuite.environment import Environment
 from perfsuite.errors import CalibrationError
-from perfsuite.judge_images import Bars, ImageScore
-from perfsuite.layers import LayerBars, LayerScore
+from perfsuite.judge.images import Bars, ImageScore
+from perfsuite.quality.layers import LayerBars, LayerScore
 from perfsuite.storage import read_json
 from perfsuite.workload import Workload
 

@@ -1,0 +1,1 @@
+"""Images and layers: making, measuring and calibrating what is held against references."""

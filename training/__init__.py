@@ -1,0 +1,1 @@
+"""The recipe of the pocket checkpoint: an SDXL in miniature, trained on rendered emoji scenes."""
