@@ -138,6 +138,7 @@ def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
             write_json(folder / "quality.json", report)
         for trial in () if only else try_faults(bench, HARMLESS, line.begin, line.update):
             report = replace(report, harmless=(*report.harmless, trial))
+            write_json(folder / "quality.json", report)
     return report
 
 
