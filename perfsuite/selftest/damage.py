@@ -316,7 +316,7 @@ def rounding_noise(pipeline: Pipeline) -> contextlib.AbstractContextManager[None
     generator = torch.Generator().manual_seed(0)
 
     def stir(noise: torch.Tensor) -> torch.Tensor:
-        ulps = torch.randn(noise.shape, generator=generator).to(noise)
+        ulps = torch.rand(noise.shape, generator=generator).to(noise) - 0.5
         return noise * (1 + torch.finfo(noise.dtype).eps * ulps)
 
     return patches.hooked(patches.unet(pipeline), stir)

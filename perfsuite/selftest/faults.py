@@ -372,7 +372,7 @@ FAULTS = (
 HARMLESS = (
     Fault("nothing changed", "the tier as it is", None, damage.nothing),
     Fault("SDPA by plain matrix products", "another attention kernel", None, damage.math_attention),
-    Fault("one unit of rounding noise", "another order of summation", None, damage.rounding_noise),
+    Fault("one rounding more", "another order of summation", None, damage.rounding_noise),
     Fault("no channels_last", "another memory format", None, damage.contiguous_format),
     Fault("DDIM for Euler", "the same steps, written otherwise", None, damage.ddim()),
     Fault("group norms in float64", "a more exact kernel", None, damage.double_norms),
