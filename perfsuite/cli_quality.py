@@ -45,8 +45,9 @@ def calibrate_quality(
     for name, tier in calibration.tiers.items():
         bars = tier.bars
         click.echo(
-            f"{name}: worst SSIM {bars.worst_ssim:.5f}, mean SSIM {bars.mean_ssim:.5f}, "
-            f"worst PSNR {bars.worst_psnr_db:.1f} dB, mean PSNR {bars.mean_psnr_db:.1f} dB, "
+            f"{name}: SSIM worst {bars.worst_ssim:.4f} mean {bars.mean_ssim:.4f} "
+            f"median {bars.median_ssim:.4f}, PSNR worst {bars.worst_psnr_db:.1f} "
+            f"mean {bars.mean_psnr_db:.1f} median {bars.median_psnr_db:.1f} dB, "
             f"worst latent cosine {bars.worst_latent_cosine:.6f} ({bars.source})"
         )
 
@@ -137,6 +138,7 @@ def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
             write_json(folder / "quality.json", report)
         for trial in () if only else try_faults(bench, HARMLESS, line.begin, line.update):
             report = replace(report, harmless=(*report.harmless, trial))
+            write_json(folder / "quality.json", report)
     return report
 
 

@@ -5,8 +5,10 @@
 spread over powers of ten, so bars are set on their logarithm: the bar of the worst image is the
 one-sided prediction bound for the worst of a run's images (W. Q. Meeker, G. J. Hahn, L. A.
 Escobar, 'Statistical Intervals', 2nd ed., 2017, section 4.8, with Bonferroni's share for each
-image). It is never nearer than a quarter beyond the worst image seen, and never so wide that half
-the error of another seed's image would pass.
+image). A few images sit where rounding decides which way they go: they make the worst image's bar
+wide, and leave the median's, which is the sharp one, where it is. A bar is never nearer than a
+quarter beyond the worst image seen, and never so wide that half the error of another seed's image
+would pass.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ class Spread:
         best: score of the best image.
         deviation: standard deviation of the error's logarithm (base 10).
         other_seed: best score that an image of the same prompt and another seed reaches.
+        values: the scores themselves, prompts outermost, seeds in the calibration's order.
     """
 
     worst: float
@@ -56,6 +59,7 @@ class Spread:
     best: float
     deviation: float
     other_seed: float
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,8 +181,10 @@ def calibrate_tier(
         source=f"calibrated on {len(scores)} images",
         worst_ssim=1 - _below(worst_bar(ssim, images), other_ssim),
         mean_ssim=1 - _below(mean_bar(ssim, images), other_ssim),
+        median_ssim=1 - _below(median_bar(ssim, images), other_ssim),
         worst_psnr_db=_decibels(_below(worst_bar(noise, images), other_noise)),
         mean_psnr_db=_decibels(_below(geometric_mean_bar(noise, images), other_noise)),
+        median_psnr_db=_decibels(_below(median_bar(noise, images), other_noise)),
         worst_latent_cosine=1 - _below(worst_bar(cosine, images), other_cosine),
     )
     return TierCalibration(
@@ -211,6 +217,20 @@ def geometric_mean_bar(errors: Sequence[float], images: int) -> float:
     reach = _quantile(len(logs), FALSE_ALARM_RATE) * math.sqrt(1 / images + 1 / len(logs))
     mean = statistics.fmean(logs)
     return 10 ** max(min(mean + reach * statistics.stdev(logs), 0.0), mean + math.log10(LEEWAY))
+
+
+def median_bar(errors: Sequence[float], images: int) -> float:
+    """The same for the median, from the spread of the middle: the tail does not move it.
+
+    The standard error of a median is sqrt(pi / 2) times that of a mean (normal errors), and 1.4826
+    times the median absolute deviation estimates their standard deviation.
+    """
+    logs = [math.log10(error) for error in errors]
+    middle = statistics.median(logs)
+    deviation = 1.4826 * statistics.median(abs(each - middle) for each in logs)
+    reach = _quantile(len(logs), FALSE_ALARM_RATE) * math.sqrt(1 / images + 1 / len(logs))
+    bound = middle + reach * math.sqrt(math.pi / 2) * deviation
+    return 10 ** max(min(bound, 0.0), middle + math.log10(LEEWAY))
 
 
 def calibrate_layers(scores: Iterable[LayerScore]) -> LayerBars:
@@ -254,4 +274,5 @@ def _spread(
         best=as_score(min(errors)),
         deviation=statistics.stdev(logs),
         other_seed=as_score(min(others)),
+        values=tuple(round(as_score(error), 7) for error in errors),
     )

@@ -188,7 +188,9 @@ class Bench:
                 )
                 for image in images
             )
-            worst = replace(bars, mean_ssim=None, mean_psnr_db=None)
+            worst = replace(
+                bars, mean_ssim=None, mean_psnr_db=None, median_ssim=None, median_psnr_db=None
+            )
             if judge_scores(scores, worst).outcome is Outcome.REGRESSED:
                 break
         return judge_scores(scores, bars)

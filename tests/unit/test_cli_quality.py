@@ -122,7 +122,7 @@ def test_calibrating_stores_bars_with_their_evidence(
     monkeypatch.chdir(tmp_path)
     result = calibrate("fp32,bf16")
     assert result.exit_code == 0, result.output
-    assert "bf16: worst SSIM 0." in result.output
+    assert "bf16: SSIM worst 0." in result.output
     (path,) = tmp_path.glob("baselines/*/quality/quick.json")
     stored = json.loads(path.read_text())
     assert stored["seeds"] == [0, 1, 2]

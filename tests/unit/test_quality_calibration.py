@@ -23,6 +23,7 @@ from perfsuite.quality.calibration import (
     geometric_mean_bar,
     load_calibration,
     mean_bar,
+    median_bar,
     worst_bar,
 )
 from perfsuite.quality.layers import LayerScore
@@ -79,6 +80,14 @@ def test_a_bar_is_never_nearer_than_the_leeway_beyond_the_worst_error_seen() -> 
     assert worst_bar(errors, 12) == pytest.approx(LEEWAY * 1.001e-3)
     assert mean_bar(errors, 12) >= LEEWAY * 1e-3
     assert geometric_mean_bar(errors, 12) >= LEEWAY * 1e-3
+
+
+def test_an_image_that_rounding_sends_elsewhere_moves_the_worst_bar_and_not_the_medians() -> None:
+    errors = [score.ssim or 0 for score in healthy(48)]
+    errors = [1 - value for value in errors]
+    strayed = [*errors[1:], 0.05]
+    assert median_bar(strayed, 12) == pytest.approx(median_bar(errors, 12), rel=0.05)
+    assert worst_bar(strayed, 12) > 2 * worst_bar(errors, 12)
 
 
 def test_the_bound_covers_the_worst_of_a_run_as_often_as_it_says() -> None:

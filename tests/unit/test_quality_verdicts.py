@@ -124,6 +124,11 @@ def test_without_a_calibrated_bar_latents_agree_from_999_thousandths() -> None:
     assert classify((score(0.985, cosine=0.9985),), bars) is Change.DAMAGE
 
 
+def test_a_wide_bar_does_not_make_latents_agree() -> None:
+    bars = Bars("calibrated", worst_ssim=0.99, worst_latent_cosine=0.9)
+    assert classify((score(0.985, cosine=0.95),), bars) is Change.DAMAGE
+
+
 def test_nothing_is_found_where_no_image_could_be_scored() -> None:
     assert findings((score(None, None, None),), BARS) == ()
 
