@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 .PHONY: perf test lint clean
 
 perf: $(INSTALLED)
-	$(BIN)/pytest -m perf $(ARGS)
+	$(BIN)/pytest -m perf tests/perf tests/quality $(ARGS)
 
 test: $(INSTALLED)
 	$(BIN)/pytest $(ARGS)

@@ -101,6 +101,9 @@ def describe_hardware(device: Device, label: str | None) -> Hardware:
     matrix = [feature for feature in _MATRIX_FEATURES if feature in flags]
     features = (torch.backends.cpu.get_cpu_capability(), *matrix)
     model = str(info.get("brand_raw") or platform.processor() or platform.machine())
+    # Virtual machines often hide the exact brand; family and model number do not lie.
+    if "family" in info and "model" in info:
+        model += f" f{info['family']}m{info['model']}"
     return Hardware("cpu", model, cores=len(usable_cores()), features=features, label=label)
 
 

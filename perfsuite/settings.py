@@ -172,7 +172,7 @@ OPTIONS = (
         "FRACTION",
     ),
     Option(
-        "budget", _number_between(0, 86400, "30"), 30.0, "seconds of sampling per tier (30)", "S"
+        "budget", _number_between(0, 86400, "30"), 25.0, "seconds of sampling per tier (25)", "S"
     ),
     Option(
         "out", _text, ".perfsuite", "folder of run records and local baselines (.perfsuite)", "DIR"

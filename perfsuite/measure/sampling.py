@@ -36,7 +36,7 @@ class SamplingPlan:
             before them differ by less than this fraction.
     """
 
-    budget_s: float = 30.0
+    budget_s: float = 25.0
     min_rounds: int = 6
     max_rounds: int = 400
     max_warmup: int = 12
