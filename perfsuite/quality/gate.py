@@ -158,11 +158,12 @@ class ImageGate:
         change = f": {verdict.change.value}" if verdict.change else ""
         picture = draw_failure(
             f"{tier}{' exactness' if prefix else ''} {verdict.outcome.value}{change}",
-            f"'{score.prompt}', seed {score.seed}",
+            f"'{score.prompt}', seed {score.seed}: the worst of {len(images)} images",
             references.pixels[image.shot.index] if prefix else references.image(image.shot),
             image.pixels,
             score,
             verdict.bars,
+            tuple(str(found) for found in verdict.findings if not found.holds),
         )
         path = self.pictures / f"{prefix}{tier}-{image.shot.index:02d}.png"
         try:

@@ -13,7 +13,7 @@ from perfsuite.quality.metrics import Pixels
 
 SIDE = 384
 """Small images are enlarged to this many pixels, by whole factors, without smoothing."""
-_MARGIN, _GAP, _HEAD, _FOOT, _SCALE = 24, 16, 84, 96, 14
+_MARGIN, _GAP, _HEAD, _FOOT, _SCALE = 24, 16, 84, 108, 14
 _INK, _DIM, _PAPER, _FRAME = "#1c2024", "#60646c", "#ffffff", "#d9d9e0"
 _GOOD, _BAD = "#18794e", "#ce2c31"
 # Dark through purple and orange to pale yellow: brighter is further off.
@@ -21,7 +21,13 @@ _HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10)
 
 
 def draw_failure(
-    title: str, subtitle: str, reference: Pixels, image: Pixels, score: ImageScore, bars: Bars
+    title: str,
+    subtitle: str,
+    reference: Pixels,
+    image: Pixels,
+    score: ImageScore,
+    bars: Bars,
+    missed: tuple[str, ...] = (),
 ) -> bytes:
     """A PNG for people.
 
@@ -32,6 +38,7 @@ def draw_failure(
         image: of the same shape; an image of another shape or with NaN is shown as far as it goes.
         score: of the image.
         bars: that it was held against.
+        missed: bars that all images together miss, for people.
     """
     shown = np.nan_to_num(np.clip(image, 0, 1), nan=0.0).astype(np.float32)
     comparable = shown.shape == reference.shape
@@ -55,6 +62,9 @@ def draw_failure(
         left += panel.width + _GAP
     _draw_scale(sheet, left - _GAP - panels[-1].width, foot + 34, panels[-1].width, peak)
     _draw_scores(draw, score, bars, foot + 40)
+    if missed:
+        said = f"all images: {', '.join(missed)}"
+        draw.text((_MARGIN, foot + 72), said, fill=_BAD, font=_font(15))
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
