@@ -183,7 +183,7 @@ def stale_noise(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
 
     def repeat_one(noise: torch.Tensor) -> torch.Tensor:
         steps = pipeline.scheduler.num_inference_steps
-        if next(calls) % steps == steps // 3:
+        if next(calls) % steps == max(1, steps // 3):
             return last[0]
         last[:] = [noise]
         return noise
