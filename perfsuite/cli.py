@@ -6,19 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from perfsuite.cli_quality import calibrate_quality, selftest
+from perfsuite.cli_quality import calibrate_quality, prepare, progress_line, selftest
 from perfsuite.errors import PerfsuiteError
-from perfsuite.libraries import import_libraries, quietly
-from perfsuite.progress import ProgressLine
-from perfsuite.settings import resolve_settings
-
-if TYPE_CHECKING:
-    from perfsuite.references import References
-    from perfsuite.settings import Settings
+from perfsuite.libraries import quietly
 
 
 class _Commands(click.Group):
@@ -72,39 +66,17 @@ def record(runs: int, pytest_arguments: tuple[str, ...]) -> None:
 @click.option("--baselines", default="baselines", show_default=True, help="Folder to write to.")
 def record_references(checkpoint: str, device: str, baselines: str) -> None:
     """Make the fp32 reference images and latents of a checkpoint."""
-    root = Path.cwd()
-    given = {"checkpoint": checkpoint, "device": device, "baselines": baselines}
-    settings = resolve_settings(given, root)
-    import_libraries()
-    progress = ProgressLine(sys.stderr)
-    progress.begin("references")
-    try:
-        references = _make_references(settings, root, progress)
-    finally:
-        progress.end()
-    click.echo(f"{len(references.images)} reference images in {references.folder}")
+    run = prepare(checkpoint, None, device, baselines, scores_images=False)
+    from perfsuite.ladder import build_tier, foot
 
-
-def _make_references(settings: Settings, root: Path, progress: ProgressLine) -> References:
-    from perfsuite.ladder import build_tier
-    from perfsuite.prepare import prepare_run
-    from perfsuite.quality.scoring import make_images
-    from perfsuite.references import record_references as record
-
-    run = prepare_run(settings, root, scores_images=False)
     name = run.checkpoint.name
     keyed = Path(run.store.hardware_key, "references", name)
     portable = Path("references", name)
-    folder = settings.baselines / (portable if run.checkpoint.portable_references else keyed)
-    with build_tier(run.tiers[0], run.checkpoint, run.device) as built, quietly():
-        return record(
-            folder,
-            checkpoint=name,
-            identity=run.record.identity,
-            workload=run.checkpoint.quality,
-            environment=run.environment,
-            images=make_images(built, progress=progress.update),
-        )
+    folder = run.settings.baselines / (portable if run.checkpoint.portable_references else keyed)
+    with progress_line() as line, build_tier(foot(), run.checkpoint, run.device) as fp32, quietly():
+        line.begin("references")
+        references = run.record_references(fp32, folder, line.update)
+    click.echo(f"{len(references.images)} reference images in {references.folder}")
 
 
 main.add_command(calibrate_quality)

@@ -36,11 +36,11 @@ def calibrate_quality(
     checkpoint: str, tiers: str | None, seeds: int, device: str, baselines: str
 ) -> None:
     """Set the quality gate's thresholds from what the healthy tiers score."""
-    run = _prepare(checkpoint, tiers, device, baselines, uses_calibration=False)
+    run = prepare(checkpoint, tiers, device, baselines, uses_calibration=False)
     run.calibration = _known_calibration(run)
     from perfsuite.quality.calibrate import calibrate
 
-    with _progress() as line, quietly():
+    with progress_line() as line, quietly():
         calibration = calibrate(run, seeds, line.begin, line.update)
     for name, tier in calibration.tiers.items():
         bars = tier.bars
@@ -81,7 +81,7 @@ def selftest(
     """
     if not quality:
         raise click.UsageError("name what to test: perfsuite selftest --quality")
-    run = _prepare(checkpoint, tiers, device, baselines, out)
+    run = prepare(checkpoint, tiers, device, baselines, out)
     if run.references is None:
         raise ReferenceImageError(
             f"checkpoint '{checkpoint}' has no reference images yet",
@@ -90,7 +90,7 @@ def selftest(
     if repeats is not None:
         _repeat(run, repeats)
         return
-    with _progress() as line, quietly():
+    with progress_line() as line, quietly():
         report = _try_all(run, only, line)
     _write(report, run.settings.out / "selftest")
     enough = report.caught >= REQUIRED_SHARE * len(report.faults)
@@ -104,7 +104,7 @@ def _repeat(run: Run, repeats: int) -> None:
 
     done: list[Repeat] = []
     path = run.settings.out / "selftest" / "repeats.json"
-    with _progress() as line, quietly():
+    with progress_line() as line, quietly():
         for each in repeat_tiers(run, repeats, line.begin, line.update):
             done.append(each)
             write_json(path, done)
@@ -163,15 +163,17 @@ def _known_calibration(run: Run) -> Calibration | None:
         return None
 
 
-def _prepare(
+def prepare(
     checkpoint: str,
     tiers: str | None,
     device: str,
     baselines: str,
     out: str | None = None,
     *,
+    scores_images: bool = True,
     uses_calibration: bool = True,
 ) -> Run:
+    """A session for a command, from its options and `[tool.perfsuite]`."""
     given: dict[str, Any] = {
         "checkpoint": checkpoint,
         "tiers": tiers,
@@ -184,11 +186,14 @@ def _prepare(
     import_libraries()
     from perfsuite.prepare import prepare_run
 
-    return prepare_run(settings, root, uses_calibration=uses_calibration)
+    return prepare_run(
+        settings, root, scores_images=scores_images, uses_calibration=uses_calibration
+    )
 
 
 @contextmanager
-def _progress() -> Iterator[ProgressLine]:
+def progress_line() -> Iterator[ProgressLine]:
+    """A progress line on standard error, taken away at the end."""
     line = ProgressLine(sys.stderr)
     try:
         yield line

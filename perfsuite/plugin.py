@@ -17,7 +17,7 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import import_libraries, quietly
-from perfsuite.progress import ProgressLine
+from perfsuite.progress import Progress, ProgressLine
 from perfsuite.settings import OPTIONS, Settings, resolve_settings
 
 if TYPE_CHECKING:
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 
     from perfsuite.judge.images import QualityVerdict
     from perfsuite.judge.latency import LatencyVerdict
-    from perfsuite.ladder import BuiltTier
+    from perfsuite.ladder import BuiltTier, Tier
     from perfsuite.measure import Measurement, Sampler
     from perfsuite.quality.layers import LayersVerdict
     from perfsuite.run import Run
 
-Verdict = "LatencyVerdict | QualityVerdict"
 _Judged = TypeVar("_Judged")
 
 _SETTINGS = pytest.StashKey[Settings]()
@@ -189,14 +188,11 @@ def tier(request: pytest.FixtureRequest, perf_run: Run) -> Iterator[BuiltTier]:
     from perfsuite.ladder import build_tier
 
     row = request.param
-    progress = request.config.stash[_PROGRESS]
-    progress.begin(row.name)
     perf_run.start_tier(row)
-    with _noting_failure(perf_run, row):
+    with _working(request.config, perf_run, row):
         built = build_tier(row, perf_run.checkpoint, perf_run.device)
     perf_run.note_built(built)
     yield built
-    progress.end()
     built.close()
 
 
@@ -207,18 +203,11 @@ def measurement(
     """The tier's raw samples; pytest-benchmark runs the rounds and reports them too."""
     from perfsuite.measure import measure_tier
 
-    progress = pytestconfig.stash[_PROGRESS]
-    progress.begin(tier.tier.name)
-
     def take_rounds(sampler: Sampler, rounds: int) -> None:
         benchmark.pedantic(sampler.sample, setup=sampler.prepare, rounds=rounds)
 
-    with _noting_failure(perf_run, tier.tier), quietly():
-        measured = measure_tier(
-            tier, perf_run.plan, take_rounds=take_rounds, progress=progress.update
-        )
-    progress.end()
-    return measured
+    with _working(pytestconfig, perf_run, tier.tier) as progress, quietly():
+        return measure_tier(tier, perf_run.plan, take_rounds=take_rounds, progress=progress)
 
 
 @pytest.fixture
@@ -238,12 +227,8 @@ def latency_verdict(
 @pytest.fixture
 def quality_verdict(tier: BuiltTier, perf_run: Run, pytestconfig: pytest.Config) -> QualityVerdict:
     """The verdict on the tier's images against the fp32 references."""
-    progress = pytestconfig.stash[_PROGRESS]
-    progress.begin(tier.tier.name)
-    with _noting_failure(perf_run, tier.tier), quietly():
-        verdict = perf_run.judge_images(tier, progress.update)
-    progress.end()
-    return verdict
+    with _working(pytestconfig, perf_run, tier.tier) as progress, quietly():
+        return perf_run.judge_images(tier, progress)
 
 
 @pytest.fixture
@@ -292,29 +277,25 @@ def enforce(pytestconfig: pytest.Config) -> Callable[[Any], None]:
     return act
 
 
-def _judged(row: Any, run: Run, judge: Callable[..., _Judged], config: pytest.Config) -> _Judged:
+def _judged(row: Tier, run: Run, judge: Callable[..., _Judged], config: pytest.Config) -> _Judged:
     """Judge a tier that the check itself builds."""
-    progress = config.stash[_PROGRESS]
-    progress.begin(row.name)
     run.start_tier(row)
-    with _noting_failure(run, row), quietly():
-        verdict = judge(row, progress.update)
-    progress.end()
-    return verdict
+    with _working(config, run, row) as progress, quietly():
+        return judge(row, progress)
 
 
-class _noting_failure:  # noqa: N801  (reads as a statement)
-    """Keep what stopped a tier in the record, and let it go on to pytest."""
-
-    def __init__(self, run: Run, tier: Any) -> None:
-        self._run, self._tier = run, tier
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception):
-            self._run.note_failure(self._tier, error)
+@contextlib.contextmanager
+def _working(config: pytest.Config, run: Run, tier: Tier) -> Iterator[Progress]:
+    """Show progress on a tier; keep what stops it in the record, and let it go on to pytest."""
+    line = config.stash[_PROGRESS]
+    line.begin(tier.name)
+    try:
+        yield line.update
+    except Exception as error:
+        run.note_failure(tier, error)
+        raise
+    finally:
+        line.end()
 
 
 def _destination(name: str) -> str:

@@ -19,6 +19,13 @@ from rich.table import Table
 PATIENCE_S = 2.0
 _REDRAW_S = 0.2
 
+Progress = Callable[[str, int, int], None]
+"""Told after each step: what is being done, steps done, steps in all."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """No progress."""
+
 
 class ProgressLine:
     """A line at the foot of the terminal.

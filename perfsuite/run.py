@@ -7,7 +7,6 @@ after each. `perfsuite.prepare` makes one.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,8 +25,9 @@ from perfsuite.judge.latency import (
     judge_latency,
     without_baseline,
 )
-from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers
+from perfsuite.ladder import BuiltTier, Tier, build_tier, foot
 from perfsuite.measure import Measurement, SamplingPlan
+from perfsuite.progress import Progress, silent
 from perfsuite.quality.calibration import Calibration
 from perfsuite.quality.gate import ImageGate, is_foot
 from perfsuite.quality.layers import LayersVerdict
@@ -35,13 +35,6 @@ from perfsuite.quality.scoring import make_images
 from perfsuite.record import RunRecord, TierResult, save_record
 from perfsuite.references import References, record_references
 from perfsuite.settings import Settings
-
-Progress = Callable[[str, int, int], None]
-"""Told after each step: what is being done, steps done, steps in all."""
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """No progress."""
 
 
 @dataclass
@@ -106,20 +99,20 @@ class Run:
         self._save(replace(known, measurement=measurement, latency=verdict))
         return verdict
 
-    def judge_images(self, built: BuiltTier, progress: Progress = _silent) -> QualityVerdict:
+    def judge_images(self, built: BuiltTier, progress: Progress = silent) -> QualityVerdict:
         """Make the quality workload's images, judge them, and save the record."""
         verdict = self._image_gate(built, progress).judge_lossy(built, progress)
         self._save(replace(self.record.result(built.tier.name), quality=verdict))
         return verdict
 
-    def judge_exactness(self, tier: Tier, progress: Progress = _silent) -> QualityVerdict:
+    def judge_exactness(self, tier: Tier, progress: Progress = silent) -> QualityVerdict:
         """Build a tier's exact changes in fp32, judge its images, and save the record."""
         with build_tier(tier, self.checkpoint, self.device, exact_only=True) as exact:
             verdict = self._image_gate(exact, progress).judge_exactness(exact, progress)
         self._save(replace(self.record.result(tier.name), exactness=verdict))
         return verdict
 
-    def judge_layers(self, tier: Tier, progress: Progress = _silent) -> LayersVerdict:
+    def judge_layers(self, tier: Tier, progress: Progress = silent) -> LayersVerdict:
         """Hold a tier's quantised layers against its exact build, and save the record."""
         with (
             build_tier(tier, self.checkpoint, self.device, exact_only=True) as exact,
@@ -198,17 +191,20 @@ class Run:
 
     def _record_references(self, built: BuiltTier, progress: Progress) -> References:
         if not is_foot(built.tier):
-            foot = find_tiers(["fp32"])[0]
-            with build_tier(foot, self.checkpoint, self.device) as fp32:
+            with build_tier(foot(), self.checkpoint, self.device) as fp32:
                 return self._record_references(fp32, progress)
         folder = self.settings.out / "references" / self.store.hardware_key / self.checkpoint.name
+        return self.record_references(built, folder, progress)
+
+    def record_references(self, fp32: BuiltTier, folder: Path, progress: Progress) -> References:
+        """Make the quality workload's images with fp32 and store them as references."""
         return record_references(
             folder,
             checkpoint=self.checkpoint.name,
             identity=self.record.identity,
             workload=self.checkpoint.quality,
             environment=self.environment,
-            images=make_images(built, progress=progress),
+            images=make_images(fp32, progress=progress),
         )
 
     def _save(self, result: TierResult) -> None:

@@ -95,10 +95,14 @@ class LatencyVerdict:
 
 def normalised_latency(run: LatencySamples) -> float:
     """Median over a run's samples of log(tier / control); dimensionless."""
-    return statistics.median(
+    return statistics.median(_log_ratios(run))
+
+
+def _log_ratios(run: LatencySamples) -> list[float]:
+    return [
         math.log(sample / control)
         for sample, control in zip(run.samples_s, run.control_s, strict=True)
-    )
+    ]
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float]:
@@ -122,10 +126,7 @@ def sampling_error(run: LatencySamples) -> float:
     sqrt(pi / 2) * 1.4826 * MAD / sqrt(n) (P. J. Huber, E. M. Ronchetti, 'Robust Statistics',
     2nd ed., 2009, sections 1.2 and 5.1).
     """
-    logs = [
-        math.log(sample / control)
-        for sample, control in zip(run.samples_s, run.control_s, strict=True)
-    ]
+    logs = _log_ratios(run)
     centre = statistics.median(logs)
     spread = 1.4826 * statistics.median(abs(value - centre) for value in logs)
     return math.sqrt(math.pi / 2) * spread / math.sqrt(len(logs))

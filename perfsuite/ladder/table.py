@@ -139,6 +139,11 @@ def find_tiers(names: Iterable[str]) -> tuple[Tier, ...]:
     return tuple(tier for tier in tiers() if tier.name in wanted)
 
 
+def foot() -> Tier:
+    """The tier that references are made with."""
+    return _TIERS["fp32"]
+
+
 def lineage(tier: Tier) -> tuple[Tier, ...]:
     """The tier and all that it stands on, from the foot of the ladder up."""
     path = [tier]

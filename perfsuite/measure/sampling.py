@@ -17,9 +17,7 @@ from perfsuite.ladder import BuiltTier
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.control import Control
 from perfsuite.measure.measurement import LatencySamples, Measurement
-
-Progress = Callable[[str, int, int], None]
-"""Told after each step: what is being done, steps done, steps in all."""
+from perfsuite.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Sampler:
         control: Control,
         device: Device,
         plan: SamplingPlan,
-        progress: Progress = lambda what, done, total: None,
+        progress: Progress = silent,
         watch: Watch | None = None,
     ) -> None:
         self._watch = watch or FakeWatch()
@@ -149,7 +147,7 @@ def measure_tier(
     plan: SamplingPlan,
     *,
     take_rounds: Rounds = plain_rounds,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> Measurement:
     """Measure a built tier on its checkpoint's latency workload.
 

@@ -9,7 +9,8 @@ from itertools import count, islice
 from perfsuite.errors import CalibrationError
 from perfsuite.generation import GeneratedImage
 from perfsuite.judge.images import VALID_SSIM, ImageScore
-from perfsuite.ladder import Tier, build_tier, changes_layers, find_tiers, has_exactness
+from perfsuite.ladder import Tier, build_tier, changes_layers, foot, has_exactness
+from perfsuite.progress import Progress
 from perfsuite.quality.calibration import (
     SCHEMA,
     Calibration,
@@ -19,7 +20,7 @@ from perfsuite.quality.calibration import (
     calibration_path,
 )
 from perfsuite.quality.metrics import as_eight_bits, ssim
-from perfsuite.quality.scoring import Progress, make_images, score_image, score_quantised
+from perfsuite.quality.scoring import make_images, score_image, score_quantised
 from perfsuite.references import References, exactness_shots, references_of
 from perfsuite.run import Run
 from perfsuite.storage import write_json
@@ -108,7 +109,7 @@ def score_tier(
 def make_references(run: Run, workload: Workload, progress: Progress) -> tuple[GeneratedImage, ...]:
     """fp32 images of any workload."""
     checkpoint = replace(run.checkpoint, quality=workload)
-    with build_tier(find_tiers(["fp32"])[0], checkpoint, run.device) as fp32:
+    with build_tier(foot(), checkpoint, run.device) as fp32:
         return tuple(make_images(fp32, progress=progress))
 
 

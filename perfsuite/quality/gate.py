@@ -20,10 +20,11 @@ from perfsuite.judge.images import (
     QualityVerdict,
     judge_scores,
 )
-from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers
+from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers, foot
+from perfsuite.progress import Progress, silent
 from perfsuite.quality.calibration import Calibration
 from perfsuite.quality.layers import ASSUMED_BARS, LayersVerdict, judge_layers
-from perfsuite.quality.scoring import Progress, make_images, score_image, score_quantised, silent
+from perfsuite.quality.scoring import make_images, score_image, score_quantised
 from perfsuite.references import References, exactness_shots, references_of
 from perfsuite.report.picture import draw_failure
 from perfsuite.storage import write_whole
@@ -106,9 +107,8 @@ class ImageGate:
         workload = built.checkpoint.quality
         if self.foot is not None or workload.height * workload.width > CHEAP_PIXELS:
             return
-        foot = find_tiers(["fp32"])[0]
         shot = exactness_shots(workload)[0]
-        with build_tier(foot, built.checkpoint, built.device) as fp32:
+        with build_tier(foot(), built.checkpoint, built.device) as fp32:
             image = generate(fp32.pipeline, workload, shot)
         score = score_image(
             image, workload, self.references.image(shot), self.references.latents[shot.index]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from perfsuite.generation import GeneratedImage, generate
 from perfsuite.judge.images import ImageScore
 from perfsuite.ladder import BuiltTier
+from perfsuite.progress import Progress, silent
 from perfsuite.quality.layers import LayerScore, capture_activations, quantised_layers, score_layers
 from perfsuite.quality.metrics import (
     Latents,
@@ -19,13 +20,6 @@ from perfsuite.quality.metrics import (
     visible_faults,
 )
 from perfsuite.workload import Shot, Workload
-
-Progress = Callable[[str, int, int], None]
-"""Told after each step: what is being done, steps done, steps in all."""
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """No progress."""
 
 
 def make_images(

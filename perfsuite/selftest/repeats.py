@@ -14,8 +14,8 @@ from perfsuite.errors import CalibrationError
 from perfsuite.judge import Outcome
 from perfsuite.judge.images import ImageScore, QualityVerdict, judge_scores
 from perfsuite.ladder import Tier
+from perfsuite.progress import Progress
 from perfsuite.quality.calibrate import make_references, score_tier, widened
-from perfsuite.quality.scoring import Progress
 from perfsuite.references import references_of
 from perfsuite.run import Run
 from perfsuite.workload import Workload

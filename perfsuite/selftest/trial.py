@@ -19,6 +19,7 @@ from perfsuite.generation import generate
 from perfsuite.judge import Outcome
 from perfsuite.judge.images import ImageScore, QualityVerdict, judge_scores
 from perfsuite.ladder import BuiltTier, Tier, build_tier, changes_layers, find_tiers, has_exactness
+from perfsuite.progress import Progress
 from perfsuite.quality.gate import EXACT_BARS, ImageGate
 from perfsuite.quality.layers import (
     ASSUMED_BARS,
@@ -28,7 +29,7 @@ from perfsuite.quality.layers import (
     quantised_layers,
     score_layers,
 )
-from perfsuite.quality.scoring import Progress, make_images, score_image
+from perfsuite.quality.scoring import make_images, score_image
 from perfsuite.references import References, exactness_shots
 from perfsuite.run import Run
 from perfsuite.selftest.faults import Fault, Stage

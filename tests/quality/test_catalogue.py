@@ -16,7 +16,7 @@ def test_planted_faults_are_caught_and_harmless_changes_are_not(
 ) -> None:
     import_libraries()
     from perfsuite.prepare import prepare_run
-    from perfsuite.quality.scoring import silent
+    from perfsuite.progress import silent
     from perfsuite.selftest.faults import FAULTS, HARMLESS
     from perfsuite.selftest.trial import Bench, Report, try_faults
 

@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.cli import main
 
 
@@ -40,6 +42,23 @@ def test_references_are_recorded_with_their_manifest(runner: CliRunner, quick: C
         "manifest.json",
         "pixels.safetensors",
     ]
+
+
+def test_references_are_made_with_fp32_whatever_tiers_the_project_measures(
+    runner: CliRunner, quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[torch.dtype] = []
+    load = FolderSource.load
+
+    def noted(self: FolderSource, dtype: torch.dtype, torch_device: str) -> object:
+        built.append(dtype)
+        return load(self, dtype, torch_device)
+
+    monkeypatch.setattr(FolderSource, "load", noted)
+    Path("pyproject.toml").write_text('[tool.perfsuite]\ntiers = ["bf16"]\n')
+    result = runner.invoke(main, ["record-references", "quick"])
+    assert result.exit_code == 0, result.output
+    assert built == [torch.float32]
 
 
 @pytest.mark.usefixtures("libraries")
