@@ -57,6 +57,11 @@ class TierBaseline:
             raise ValueError(f"an accepted latency of {self.accepted_latency_s} s is none")
 
     @property
+    def latencies(self) -> tuple[LatencySamples, ...]:
+        """Samples of the recorded runs."""
+        return tuple(run.latency for run in self.runs)
+
+    @property
     def recorded_latency_s(self) -> float:
         """Median over runs of each run's median, in seconds."""
         return statistics.median(statistics.median(run.latency.samples_s) for run in self.runs)

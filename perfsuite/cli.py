@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
-from perfsuite.cli_quality import calibrate_quality, prepare, progress_line, selftest
+from perfsuite.cli_quality import calibrate_quality
+from perfsuite.cli_selftest import selftest
+from perfsuite.cli_session import prepare, progress_line
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import quietly
 

@@ -204,10 +204,21 @@ def measurement(
     from perfsuite.measure import measure_tier
 
     def take_rounds(sampler: Sampler, rounds: int) -> None:
-        benchmark.pedantic(sampler.sample, setup=sampler.prepare, rounds=rounds)
+        if benchmark.stats is None:
+            benchmark.pedantic(sampler.sample, setup=sampler.prepare, rounds=rounds)
+            return
+        for _ in range(rounds):  # a fixture runs `pedantic` once only; its statistics go on
+            sampler.prepare()
+            benchmark.stats.stats.update(sampler.sample())
 
     with _working(pytestconfig, perf_run, tier.tier) as progress, quietly():
-        return measure_tier(tier, perf_run.plan, take_rounds=take_rounds, progress=progress)
+        return measure_tier(
+            tier,
+            perf_run.plan,
+            take_rounds=take_rounds,
+            goal=perf_run.sampling_goal(tier.tier),
+            progress=progress,
+        )
 
 
 @pytest.fixture

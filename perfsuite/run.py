@@ -6,27 +6,32 @@ after each. `perfsuite.prepare` makes one.
 
 from __future__ import annotations
 
+import functools
 import gc
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from perfsuite.baselines import Baseline, BaselineStore, RecordedRun
+from perfsuite.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
 from perfsuite.environment import Environment
 from perfsuite.judge import Outcome, disqualification
+from perfsuite.judge.family import holm_level
 from perfsuite.judge.images import QualityVerdict
 from perfsuite.judge.latency import (
+    Comparison,
     LatencyVerdict,
-    Spread,
-    between_run_spread,
-    judge_latency,
+    compare,
+    control_mismatch,
+    decide,
+    rounds_wanted,
     without_baseline,
 )
+from perfsuite.judge.spread import Spread, steadier_spread
 from perfsuite.ladder import BuiltTier, Tier, build_tier, foot
-from perfsuite.measure import Measurement, SamplingPlan
+from perfsuite.measure import Goal, LatencySamples, Measurement, SamplingPlan
 from perfsuite.progress import Progress, silent
 from perfsuite.quality.calibration import Calibration
 from perfsuite.quality.gate import ImageGate, is_foot
@@ -64,6 +69,7 @@ class Run:
     record_path: Path | None = None
     calibration: Calibration | None = None
     _gate: ImageGate | None = None
+    _comparisons: dict[str, Comparison] = field(default_factory=dict)
     _threads_before: int = field(default_factory=torch.get_num_threads)
 
     @property
@@ -89,6 +95,23 @@ class Run:
         lines = str(error).strip().splitlines() or [""]
         head = f"{type(error).__name__}: {lines[0]}"
         self._save(replace(self.record.result(tier.name), error=head))
+
+    def sampling_goal(self, tier: Tier) -> Goal | None:
+        """How many samples of a tier are wanted; None where the whole budget is to be spent.
+
+        A run that others will be held against is recorded in full.
+        """
+        known = self.baseline.tiers.get(tier.name) if self.baseline else None
+        if known is None or self.settings.update is not None:
+            return None
+
+        def goal(latency: LatencySamples) -> int:
+            compared = self._compare(latency, known)
+            if compared is None:
+                return len(latency.samples_s)
+            return rounds_wanted(compared, self.record.policy)
+
+        return goal
 
     def judge_measurement(self, measurement: Measurement) -> LatencyVerdict:
         """Judge a measurement against the baseline, store it where asked, and save the record."""
@@ -127,6 +150,7 @@ class Run:
         torch.set_num_threads(self._threads_before)
         gc.unfreeze()
         if self.record.tiers:
+            self._judge_together()
             self.record = replace(self.record, complete=complete)
             self.record_path = save_record(self.record, self.settings.out)
 
@@ -148,19 +172,48 @@ class Run:
         if known is None:
             reason = f"no baseline for {self.store.hardware_key}"
             return without_baseline(measurement.latency, Outcome.NO_BASELINE, reason)
-        return judge_latency(
-            measurement.latency,
-            [run.latency for run in known.runs],
-            self.spread(),
-            self.record.policy,
-            accepted_s=known.accepted_latency_s if known.was_edited else None,
-        )
+        compared = self._compare(measurement.latency, known)
+        if compared is None:
+            reason = control_mismatch(measurement.latency, known.latencies) or ""
+            return without_baseline(measurement.latency, Outcome.INVALID, reason)
+        self._comparisons[measurement.tier] = compared
+        return decide(compared, self.record.policy, level=self._level())
 
+    def _compare(self, latency: LatencySamples, known: TierBaseline) -> Comparison | None:
+        """A run held against its tier's baseline; None if that has another control."""
+        if control_mismatch(latency, known.latencies):
+            return None
+        accepted_s = known.accepted_latency_s if known.was_edited else None
+        return compare(latency, known.latencies, self.spread, accepted_s=accepted_s)
+
+    def _level(self) -> float:
+        """What Holm's procedure leaves to each tier, with what is known so far."""
+        policy = self.record.policy
+        known = [compared.p_slower for compared in self._comparisons.values()]
+        return holm_level(known, policy.false_alarm_rate, policy.family)
+
+    def _judge_together(self) -> None:
+        """What the tiers measured later leave to the earlier ones.
+
+        Each test ends with what was known by then. A later refuted hypothesis can only raise the
+        level of the others, so this adds regressions to a session that has one, and takes none
+        away.
+        """
+        for name, compared in self._comparisons.items():
+            known = self.record.result(name)
+            verdict = decide(compared, self.record.policy, level=self._level())
+            if verdict.outcome is not Outcome.REGRESSED or known.latency is None:
+                continue
+            if known.latency.outcome in (Outcome.PASSED, Outcome.INCONCLUSIVE):
+                reason = "regressed in the light of the session's other regressions (Holm)"
+                verdict = replace(verdict, reason=reason)
+                self.record = self.record.with_result(replace(known, latency=verdict))
+
+    @functools.cached_property
     def spread(self) -> Spread:
         """Spread between the baseline's runs, pooled over all its tiers."""
         recorded = self.baseline.tiers.values() if self.baseline else ()
-        by_tier = ([run.latency for run in tier.runs] for tier in recorded)
-        return between_run_spread(by_tier, self.record.policy)
+        return steadier_spread((tier.latencies for tier in recorded), self.record.policy.assumed)
 
     def _store_run(self, measurement: Measurement, verdict: LatencyVerdict) -> LatencyVerdict:
         run = RecordedRun(self.record.run_id, self.environment, measurement.latency)

@@ -1,19 +1,24 @@
 """From samples, scores and conditions to verdicts: pure functions, no clock, file or printing."""
 
 from perfsuite.judge.conditions import disqualification
+from perfsuite.judge.family import holm_level
 from perfsuite.judge.images import Bars, ImageScore, QualityVerdict, judge_scores
 from perfsuite.judge.latency import (
+    Comparison,
     LatencyVerdict,
     Policy,
-    Spread,
-    between_run_spread,
-    judge_latency,
+    compare,
+    decide,
     without_baseline,
 )
 from perfsuite.judge.outcome import Outcome
+from perfsuite.judge.spread import Assumption, Basis, Spread, between_run_spread, steadier_spread
 
 __all__ = [
+    "Assumption",
     "Bars",
+    "Basis",
+    "Comparison",
     "ImageScore",
     "LatencyVerdict",
     "Outcome",
@@ -21,8 +26,11 @@ __all__ = [
     "QualityVerdict",
     "Spread",
     "between_run_spread",
+    "compare",
+    "decide",
     "disqualification",
-    "judge_latency",
+    "holm_level",
     "judge_scores",
+    "steadier_spread",
     "without_baseline",
 ]

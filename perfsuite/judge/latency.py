@@ -1,28 +1,36 @@
 """From samples and a baseline to a verdict. Pure functions: no clock, no file, no printing.
 
-The unit of noise is the run. Two runs of the same code differ more than the samples within either,
-so a test on the pooled samples of two runs finds 'significant' differences that are none. What is
-judged is therefore one number per run, the median over its samples of log(tier / control), and its
-deviation is held against the spread of that number *between* recorded runs.
+Judging has two steps. `compare` turns a run and its baseline into an estimate with its uncertainty
+and p-values; `decide` turns that into a verdict at the level that the family of a session's tests
+leaves to each. What a run's number is, and why runs are the unit, is in `perfsuite.judge.spread`.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from scipy import stats
+from scipy import special
 
 from perfsuite.judge.outcome import Outcome
+from perfsuite.judge.spread import (
+    Assumption,
+    Basis,
+    Spread,
+    log_latency,
+    median_interval,
+    sampling_error,
+)
 from perfsuite.measure.measurement import LatencySamples
 
 POWER = 0.95
 """Probability with which the smallest visible slowdown would have been called a regression."""
 
 _MOST_RUNS_TO_ADVISE = 30
+_CURTAILED = 2.6
+"""Standard errors between an early answer and the bar: 0.5 % of normal samples turn it round."""
 
 
 @dataclass(frozen=True)
@@ -33,37 +41,52 @@ class Policy:
         tolerance: slowdown that nobody minds, as a fraction.
         false_alarm_rate: probability that *any* of a family's verdicts on unchanged code is
             `regressed`.
-        family: how many verdicts are judged together; each gets its share of the rate (Bonferroni).
-        assumed_spread: standard deviation between runs of log(tier / control) that is assumed
-            before any is known.
-        assumed_weight: how many observed degrees of freedom that assumption counts for.
+        family: how many verdicts are judged together.
+        assumed: spread between runs before any is known.
     """
 
     tolerance: float = 0.05
     false_alarm_rate: float = 0.01
     family: int = 1
-    assumed_spread: float = 0.02
-    assumed_weight: int = 4
+    assumed: Assumption = field(default_factory=Assumption)
 
     @property
     def level(self) -> float:
-        """False-alarm rate of one verdict."""
+        """Level of one verdict before any other of its family is refuted."""
         return self.false_alarm_rate / self.family
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Standard deviation between runs, in units of log latency, and what it is known from.
+class Comparison:
+    """A run held against recorded runs; log units where nothing else is said.
 
     Attributes:
-        deviation: standard deviation of one run, its sampling error included.
-        freedom: degrees of freedom of that estimate.
-        sampling_variance: mean squared sampling error of the runs that it was estimated from.
+        new: the run.
+        baseline_s: latency that it was held against, seconds.
+        difference: of the run's number and the mean of the recorded ones; positive is slower.
+        own_error: standard error of the run's number, from the scatter of its samples.
+        error: standard deviation of the difference if nothing has changed.
+        spread: between recorded runs.
+        runs: how many runs were recorded.
     """
 
-    deviation: float
-    freedom: float
-    sampling_variance: float
+    new: LatencySamples
+    baseline_s: float
+    difference: float
+    own_error: float
+    error: float
+    spread: Spread
+    runs: int
+
+    @property
+    def p_slower(self) -> float:
+        """p-value of 'no slower than before'."""
+        return float(special.stdtr(self.spread.freedom, -self.difference / self.error))
+
+    @property
+    def p_faster(self) -> float:
+        """p-value of 'no faster than before'."""
+        return float(special.stdtr(self.spread.freedom, self.difference / self.error))
 
 
 @dataclass(frozen=True)
@@ -76,10 +99,14 @@ class LatencyVerdict:
         measured_s: median latency, seconds.
         measured_interval_s: 95 % interval of that median within this run, seconds.
         baseline_s: latency that it was held against, seconds.
-        change: control-normalised slowdown, as a fraction; negative is faster.
+        change: slowdown on the verdict's basis, as a fraction; negative is faster.
         change_interval: 95 % prediction interval of the change, as fractions.
         smallest_visible: slowdown that would have been called a regression with 95 % power.
         tolerance: from the policy.
+        basis: which number was judged.
+        run_spread: standard deviation between runs of that number, as a fraction.
+        p_value: of 'no slower than before'.
+        level: that the p-value was held against; Holm's, with what was known at that time.
     """
 
     outcome: Outcome
@@ -91,134 +118,138 @@ class LatencyVerdict:
     change_interval: tuple[float, float] | None = None
     smallest_visible: float | None = None
     tolerance: float | None = None
+    basis: Basis | None = None
+    run_spread: float | None = None
+    p_value: float | None = None
+    level: float | None = None
 
 
-def normalised_latency(run: LatencySamples) -> float:
-    """Median over a run's samples of log(tier / control); dimensionless."""
-    return statistics.median(_log_ratios(run))
+def control_mismatch(new: LatencySamples, baseline: Sequence[LatencySamples]) -> str | None:
+    """Why a run does not compare with recorded ones: another control; None if it does."""
+    if all(run.control == new.control for run in baseline):
+        return None
+    other = next(run.control for run in baseline if run.control != new.control)
+    return (
+        f"control '{new.control}' does not compare with the baseline's '{other}': "
+        "record anew with --perf-update"
+    )
 
 
-def _log_ratios(run: LatencySamples) -> list[float]:
-    return [
-        math.log(sample / control)
-        for sample, control in zip(run.samples_s, run.control_s, strict=True)
-    ]
-
-
-def median_interval(samples: Sequence[float]) -> tuple[float, float]:
-    """Distribution-free 95 % interval of a median, from order statistics.
-
-    Five samples or fewer cannot bear 95 %: their whole range is given.
-
-    W. J. Conover, 'Practical Nonparametric Statistics', 3rd ed., 1999, section 3.2, as scipy has
-    it.
-    """
-    if len(samples) < 6:
-        return min(samples), max(samples)
-    interval: Any = stats.quantile_test(samples, p=0.5).confidence_interval(0.95)
-    return float(interval.low), float(interval.high)
-
-
-def sampling_error(run: LatencySamples) -> float:
-    """Standard error of `normalised_latency` within a run, in units of log latency.
-
-    From the median absolute deviation, for near-normal samples:
-    sqrt(pi / 2) * 1.4826 * MAD / sqrt(n) (P. J. Huber, E. M. Ronchetti, 'Robust Statistics',
-    2nd ed., 2009, sections 1.2 and 5.1).
-    """
-    logs = _log_ratios(run)
-    centre = statistics.median(logs)
-    spread = 1.4826 * statistics.median(abs(value - centre) for value in logs)
-    return math.sqrt(math.pi / 2) * spread / math.sqrt(len(logs))
-
-
-def between_run_spread(tiers: Iterable[Sequence[LatencySamples]], policy: Policy) -> Spread:
-    """Spread between runs, pooled over tiers and tempered by the policy's assumption.
-
-    Each tier has few runs, so its own estimate is poor. Estimates are pooled over tiers and
-    combined with the assumed spread as a scaled inverse chi-squared prior, weighted by degrees of
-    freedom (G. K. Smyth, 'Linear models and empirical Bayes methods for assessing differential
-    expression in microarray experiments', 2004, the moderated variance). The assumption is of
-    machines; what the runs' own sampling error adds to it is known from their samples. With single
-    runs only, this is all there is.
-    """
-    runs_of_tiers = [tuple(runs) for runs in tiers if runs]
-    errors = [sampling_error(run) ** 2 for runs in runs_of_tiers for run in runs]
-    sampling_variance = statistics.fmean(errors) if errors else 0.0
-    squares = policy.assumed_weight * (policy.assumed_spread**2 + sampling_variance)
-    freedom = float(policy.assumed_weight)
-    for runs in runs_of_tiers:
-        if len(runs) > 1:
-            values = [normalised_latency(run) for run in runs]
-            squares += statistics.variance(values) * (len(values) - 1)
-            freedom += len(values) - 1
-    return Spread(math.sqrt(squares / freedom), freedom, sampling_variance)
-
-
-def judge_latency(
+def compare(
     new: LatencySamples,
     baseline: Sequence[LatencySamples],
     spread: Spread,
-    policy: Policy,
     *,
     accepted_s: float | None = None,
-) -> LatencyVerdict:
+) -> Comparison:
     """Hold a run against recorded runs of the same tier.
 
-    Let d be the new run's normalised log latency less the mean of the n recorded runs'. If nothing
-    has changed, d / (s sqrt(1 + 1/n)) follows Student's t: the prediction interval for one further
-    observation (W. Q. Meeker, G. J. Hahn, L. A. Escobar, 'Statistical Intervals', 2nd ed., 2017,
-    section 4.8).
+    Let d be the new run's number less the mean of the n recorded runs'. If nothing has changed,
+    d / (s sqrt(1 + 1/n)) follows Student's t: the prediction interval for one further observation
+    (W. Q. Meeker, G. J. Hahn, L. A. Escobar, 'Statistical Intervals', 2nd ed., 2017, section 4.8).
 
-    - `regressed`: d is above log(1 + tolerance), and 'no slower than before' is refuted at the
-      policy's level (one-sided).
+    Args:
+        new: the run to judge.
+        baseline: recorded runs of the same tier and control, at least one.
+        spread: between recorded runs; its basis is the number that is compared.
+        accepted_s: latency to hold against instead of the recorded one, if a person has set it.
+    """
+    recorded_s = statistics.median(statistics.median(run.samples_s) for run in baseline)
+    baseline_s = accepted_s or recorded_s
+    expected = statistics.fmean(log_latency(run, spread.basis) for run in baseline)
+    expected += math.log(baseline_s / recorded_s)
+    own_error = sampling_error(new, spread.basis)
+    return Comparison(
+        new=new,
+        baseline_s=baseline_s,
+        difference=log_latency(new, spread.basis) - expected,
+        own_error=own_error,
+        error=_prediction_error(spread, len(baseline), own_error),
+        spread=spread,
+        runs=len(baseline),
+    )
+
+
+def decide(comparison: Comparison, policy: Policy, *, level: float | None = None) -> LatencyVerdict:
+    """The verdict on a comparison.
+
+    - `regressed`: slower by more than the tolerance, and 'no slower than before' is refuted at the
+      level (one-sided).
     - `improved`: the same, downwards.
     - `passed`: neither, and a slowdown of twice the tolerance would have been called a regression
       with 95 % power.
     - `inconclusive`: neither, and it would not.
-    - `invalid`: the control is not the one that the baseline was recorded with.
 
     Args:
-        new: the run to judge.
-        baseline: recorded runs of the same tier, at least one.
-        spread: from `between_run_spread`.
+        comparison: from `compare`.
         policy: how strict to be.
-        accepted_s: latency to hold against instead of the recorded one, if a person has set it.
+        level: of the test, from `perfsuite.judge.family.holm_level`; the policy's if left out.
     """
-    measured_s = statistics.median(new.samples_s)
-    interval_s = median_interval(new.samples_s)
-    recorded_s = statistics.median(statistics.median(run.samples_s) for run in baseline)
-    baseline_s = accepted_s or recorded_s
-    if any(run.control != new.control for run in baseline):
-        reason = (
-            f"control '{new.control}' does not compare with the baseline's "
-            f"'{baseline[0].control}': record anew with --perf-update"
-        )
-        return LatencyVerdict(Outcome.INVALID, reason, measured_s, interval_s, baseline_s)
-
-    expected = statistics.fmean(normalised_latency(run) for run in baseline)
-    expected += math.log(baseline_s / recorded_s)
-    difference = normalised_latency(new) - expected
-    own_error = sampling_error(new)
-    error = _prediction_error(spread, len(baseline), own_error)
-    bar = _bar(error, spread.freedom, policy)
-    visible = _visible(error, spread.freedom, policy)
-    half_width = float(stats.t.ppf(0.975, spread.freedom)) * error
-    outcome = _outcome(difference, bar, visible, policy)
+    level = policy.level if level is None else level
+    spread, error = comparison.spread, comparison.error
+    half_width = _quantile(0.975, spread.freedom) * error
+    outcome = _outcome(comparison, policy, level)
+    low, high = comparison.difference - half_width, comparison.difference + half_width
     return LatencyVerdict(
         outcome=outcome,
-        reason=_reason(outcome, spread, len(baseline), own_error, policy),
-        measured_s=measured_s,
-        measured_interval_s=interval_s,
-        baseline_s=baseline_s,
-        change=math.expm1(difference),
-        change_interval=(
-            math.expm1(difference - half_width),
-            math.expm1(difference + half_width),
-        ),
-        smallest_visible=math.expm1(visible),
+        reason=_reason(outcome, comparison, policy),
+        measured_s=statistics.median(comparison.new.samples_s),
+        measured_interval_s=median_interval(comparison.new.samples_s),
+        baseline_s=comparison.baseline_s,
+        change=math.expm1(comparison.difference),
+        change_interval=(math.expm1(low), math.expm1(high)),
+        smallest_visible=math.expm1(_visible(error, spread.freedom, policy, level)),
         tolerance=policy.tolerance,
+        basis=spread.basis,
+        run_spread=math.expm1(spread.deviation),
+        p_value=comparison.p_slower,
+        level=level,
     )
+
+
+def is_settled(comparison: Comparison, policy: Policy) -> bool:
+    """Whether sampling may end before its budget: the run has passed, and more cannot change that.
+
+    Only a pass may come early. `regressed` is said at the end of the budget and of all samples, so
+    however often this is asked, it cannot raise the rate of false alarms: the event is a part of
+    'the last look crosses the bar'. (A futility bound; C. Jennison, B. W. Turnbull, 'Group
+    Sequential Methods with Applications to Clinical Trials', 2000, sections 4.1 and 10.2.) What an
+    early pass costs is power, and it is given only where the bar is 2.6 standard errors away.
+    """
+    bar = _bar(comparison.error, comparison.spread.freedom, policy, policy.level)
+    if _outcome(comparison, policy, policy.level) is not Outcome.PASSED:
+        return False
+    return abs(comparison.difference) + _CURTAILED * comparison.own_error < bar
+
+
+def rounds_wanted(comparison: Comparison, policy: Policy) -> int:
+    """How many samples the run should have in all, from those that it has.
+
+    As many as there are if the answer is settled; else as many as `wanted_error` takes at the
+    scatter seen so far; else twice as many, since the answer is still open.
+    """
+    taken = len(comparison.new.samples_s)
+    if is_settled(comparison, policy):
+        return taken
+    wanted = wanted_error(comparison.spread, comparison.runs, policy)
+    needed = math.ceil(taken * (comparison.own_error / wanted) ** 2) if wanted else taken
+    return needed if needed > taken else 2 * taken
+
+
+def wanted_error(spread: Spread, runs: int, policy: Policy) -> float:
+    """Standard error within a run at which its verdict can be `passed`, in units of log latency.
+
+    The power calculation: the largest error of the new run's own number at which a slowdown of
+    twice the tolerance would still be seen with 95 % power. Where nothing reaches that, the error
+    of the recorded runs: being surer than they are gains nothing.
+    """
+    wanted = math.log1p(2 * policy.tolerance)
+    unit = _visible(1.0, spread.freedom, policy, policy.level, tolerance=0.0)
+    slack = math.log1p(policy.tolerance)
+    power = _quantile(POWER, spread.freedom)
+    largest = min(wanted / unit, (wanted - slack) / power)
+    own_variance = largest**2 - spread.deviation**2 * (1 + 1 / runs) + spread.sampling_variance
+    return math.sqrt(max(own_variance, spread.sampling_variance))
 
 
 def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> LatencyVerdict:
@@ -226,6 +257,11 @@ def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> Late
     return LatencyVerdict(
         outcome, reason, statistics.median(new.samples_s), median_interval(new.samples_s)
     )
+
+
+def _quantile(probability: float, freedom: float) -> float:
+    """Of Student's t."""
+    return float(special.stdtrit(freedom, probability))
 
 
 def _prediction_error(spread: Spread, runs: int, own_error: float = 0.0) -> float:
@@ -237,38 +273,46 @@ def _prediction_error(spread: Spread, runs: int, own_error: float = 0.0) -> floa
     return math.sqrt(spread.deviation**2 * (1 + 1 / runs) + excess)
 
 
-def _bar(error: float, freedom: float, policy: Policy) -> float:
+def _bar(
+    error: float, freedom: float, policy: Policy, level: float, tolerance: float | None = None
+) -> float:
     """Log slowdown above which a run is called a regression."""
-    critical = float(stats.t.ppf(1 - policy.level, freedom)) * error
-    return max(math.log1p(policy.tolerance), critical)
+    least = policy.tolerance if tolerance is None else tolerance
+    return max(math.log1p(least), _quantile(1 - level, freedom) * error)
 
 
-def _visible(error: float, freedom: float, policy: Policy) -> float:
+def _visible(
+    error: float, freedom: float, policy: Policy, level: float, tolerance: float | None = None
+) -> float:
     """Log slowdown that is called a regression with probability `POWER`."""
-    return _bar(error, freedom, policy) + float(stats.t.ppf(POWER, freedom)) * error
+    power = _quantile(POWER, freedom) * error
+    return _bar(error, freedom, policy, level, tolerance) + power
 
 
-def _outcome(difference: float, bar: float, visible: float, policy: Policy) -> Outcome:
-    if difference > bar:
+def _outcome(comparison: Comparison, policy: Policy, level: float) -> Outcome:
+    tolerated = math.log1p(policy.tolerance)
+    if comparison.difference > tolerated and comparison.p_slower <= level:
         return Outcome.REGRESSED
-    if difference < -bar:
+    if comparison.difference < -tolerated and comparison.p_faster <= level:
         return Outcome.IMPROVED
+    visible = _visible(comparison.error, comparison.spread.freedom, policy, level)
     if visible <= math.log1p(2 * policy.tolerance):
         return Outcome.PASSED
     return Outcome.INCONCLUSIVE
 
 
-def _reason(outcome: Outcome, spread: Spread, runs: int, own_error: float, policy: Policy) -> str:
+def _reason(outcome: Outcome, comparison: Comparison, policy: Policy) -> str:
+    spread, runs = comparison.spread, comparison.runs
     if outcome is Outcome.IMPROVED:
         return "faster beyond doubt: make it the baseline with --perf-update"
-    if outcome is Outcome.REGRESSED and spread.freedom <= policy.assumed_weight:
+    if outcome is Outcome.REGRESSED and not spread.observed:
         return (
             f"the baseline is one run, so the spread between runs is assumed "
-            f"({policy.assumed_spread:.0%}): perfsuite record --runs 5 measures it"
+            f"({policy.assumed.spread:.0%}): perfsuite record --runs 5 measures it"
         )
     if outcome is not Outcome.INCONCLUSIVE:
         return ""
-    if max(own_error**2, spread.sampling_variance) > spread.deviation**2 / 2:
+    if max(comparison.own_error**2, spread.sampling_variance) > spread.deviation**2 / 2:
         return "samples scatter more than runs do: take more with --perf-budget"
     needed = _runs_needed(spread, runs, policy)
     if needed is None:
@@ -283,9 +327,10 @@ def _of_runs(runs: int) -> str:
 
 def _runs_needed(spread: Spread, runs: int, policy: Policy) -> int | None:
     """Baseline runs with which a slowdown of twice the tolerance would be seen, at this spread."""
+    wanted = math.log1p(2 * policy.tolerance)
     for needed in range(max(runs + 1, 5), _MOST_RUNS_TO_ADVISE + 1):
-        gained = (needed - runs) * policy.family
+        freedom = spread.freedom + (needed - runs) * policy.family
         error = _prediction_error(spread, needed)
-        if _visible(error, spread.freedom + gained, policy) <= math.log1p(2 * policy.tolerance):
+        if _visible(error, freedom, policy, policy.level) <= wanted:
             return needed
     return None

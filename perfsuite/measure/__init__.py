@@ -2,10 +2,11 @@
 
 from perfsuite.measure.control import Control
 from perfsuite.measure.measurement import LatencySamples, Measurement
-from perfsuite.measure.sampling import Sampler, SamplingPlan, measure_tier
+from perfsuite.measure.sampling import Goal, Sampler, SamplingPlan, measure_tier
 
 __all__ = [
     "Control",
+    "Goal",
     "LatencySamples",
     "Measurement",
     "Sampler",

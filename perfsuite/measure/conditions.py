@@ -6,6 +6,8 @@ accelerator during a sample slows the sample.
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
 import time
 from dataclasses import dataclass
@@ -26,6 +28,25 @@ _THROTTLING = {
 
 
 @dataclass(frozen=True)
+class DeviceReading:
+    """What an accelerator's driver said right before one sample and its control.
+
+    Attributes:
+        clock_mhz: clock of its processors.
+        temperature_c: in degrees Celsius.
+        power_w: power draw in watts.
+        throttling: the driver's bits of reasons for a slower clock.
+        others: other processes that computed on it.
+    """
+
+    clock_mhz: int
+    temperature_c: int
+    power_w: float
+    throttling: int
+    others: int
+
+
+@dataclass(frozen=True)
 class Conditions:
     """Circumstances of a tier's samples; None where the machine does not say.
 
@@ -39,6 +60,7 @@ class Conditions:
         clock_mhz: lowest and highest clock of the accelerator seen between samples.
         temperature_c: highest temperature of the accelerator.
         power_w: highest power draw of the accelerator.
+        readings: of the accelerator, one for each sample; empty on a CPU.
     """
 
     busy_elsewhere: float | None = None
@@ -50,6 +72,7 @@ class Conditions:
     clock_mhz: tuple[int, int] | None = None
     temperature_c: int | None = None
     power_w: float | None = None
+    readings: tuple[DeviceReading, ...] = ()
 
 
 class Watch(Protocol):
@@ -158,38 +181,39 @@ class NvidiaWatch:
         nvml.nvmlInit()
         self._nvml = nvml
         self._handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
-        self._clocks: list[int] = []
-        self._temperatures: list[int] = []
-        self._powers: list[float] = []
-        self._reasons = 0
-        self._others = 0
+        self._readings: list[DeviceReading] = []
 
     def start(self) -> None:
-        """Forget what was seen, and look once."""
-        self._clocks, self._temperatures, self._powers = [], [], []
-        self._reasons = self._others = 0
-        self.between_samples()
+        """Forget what was seen."""
+        self._readings = []
 
     def between_samples(self) -> None:
         """Read the device's sensors."""
         nvml, handle = self._nvml, self._handle
-        self._clocks.append(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
-        sensor = nvml.NVML_TEMPERATURE_GPU
-        self._temperatures.append(nvml.nvmlDeviceGetTemperature(handle, sensor))
-        self._powers.append(nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
-        self._reasons |= nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
         running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        # In a container this process may be listed under another number, or not at all.
-        self._others = max(self._others, len(running) - 1)
+        reading = DeviceReading(
+            clock_mhz=nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
+            temperature_c=nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+            power_w=nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+            throttling=nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
+            # In a container this process may be listed under another number, or not at all.
+            others=max(0, len(running) - 1),
+        )
+        self._readings.append(reading)
 
     def finish(self) -> Conditions:
-        """Extremes of what was seen."""
+        """The readings and their extremes."""
+        self.between_samples()  # also tells of what went on during the last sample
+        seen = self._readings
+        reasons = functools.reduce(operator.or_, (each.throttling for each in seen))
+        clocks = [each.clock_mhz for each in seen]
         return Conditions(
-            throttled=tuple(why for bit, why in _THROTTLING.items() if self._reasons & bit),
-            others_on_device=self._others,
-            clock_mhz=(min(self._clocks), max(self._clocks)),
-            temperature_c=max(self._temperatures),
-            power_w=max(self._powers),
+            throttled=tuple(why for bit, why in _THROTTLING.items() if reasons & bit),
+            others_on_device=max(each.others for each in seen),
+            clock_mhz=(min(clocks), max(clocks)),
+            temperature_c=max(each.temperature_c for each in seen),
+            power_w=max(each.power_w for each in seen),
+            readings=tuple(seen[:-1]),
         )
 
 

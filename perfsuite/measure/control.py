@@ -1,38 +1,60 @@
 """The control: a small fixed workload that is timed right before every sample of a tier.
 
-What slows a tier *and* its control is the machine; what slows the tier alone is the code. The
-control is of the tier's dtype and of its kinds of work, since only a control of like kind removes
-noise (measured: spread between runs 2.9 % raw, 2.7 % with a float32 control, 1.4 % with a like-
-kind one).
+What slows a tier *and* its control is the machine; what slows the tier alone is the code. So the
+control must be hit by what hits the tier: it is of the tier's dtype, and a small UNet made like
+SDXL's, of as many small operators, called through modules, each with weights of its own. (Measured:
+docs/decisions/0003-control-like-the-tier.md. A control of a few large operators in the same dtype
+removes less.)
 
-Its code and shapes never change with the tiers. Whoever changes them raises `VERSION`, and every
-baseline has to be recorded anew.
+It is written in plain torch, and not with diffusers, so that it stays the same when the libraries
+under test change. Its code and shapes never change with the tiers. Whoever changes them raises
+`VERSION`, and every baseline has to be recorded anew.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from perfsuite.device import Device
 
-VERSION = 1
+VERSION = 2
+_BLOCKS_PER_LEVEL = 2
+
+
+@dataclass(frozen=True)
+class _Level:
+    channels: int
+    side: int
+    heads: int
+    attends: bool = True
 
 
 @dataclass(frozen=True)
 class _Shape:
-    channels: int
-    side: int
-    repeats: int
+    down: tuple[_Level, ...]
+    text_tokens: int
+    text_width: int
+    time_width: int
+    passes: int
+
+    @property
+    def levels(self) -> tuple[_Level, ...]:
+        """From the outermost level to the innermost and back."""
+        return (*self.down, *reversed(self.down))
 
 
-# Sized so that one pass takes about a sixth of a pocket image on a CPU core, and some
-# milliseconds on a data-centre GPU.
-_CPU_SHAPE = _Shape(channels=128, side=16, repeats=8)
-_ACCELERATOR_SHAPE = _Shape(channels=640, side=64, repeats=4)
+# The levels of the pocket checkpoint's UNet, sized so that the control takes about a fifth of an
+# image; and those of SDXL's, for some milliseconds on a data-centre GPU.
+_CPU_SHAPE = _Shape(
+    (_Level(64, 16, 2, False), _Level(96, 8, 3), _Level(128, 4, 4)), 77, 128, 256, 3
+)
+_ACCELERATOR_SHAPE = _Shape(
+    (_Level(320, 64, 5, False), _Level(640, 32, 10), _Level(1280, 16, 20)), 77, 2048, 1280, 1
+)
 
 
 class Control:
@@ -45,38 +67,103 @@ class Control:
     def __init__(self, dtype: torch.dtype, device: Device) -> None:
         shape = _ACCELERATOR_SHAPE if device.is_accelerator else _CPU_SHAPE
         self.name = f"v{VERSION} {str(dtype).removeprefix('torch.')} {device.name}"
-        self._repeats = shape.repeats
-        generator = torch.Generator("cpu").manual_seed(0)
-
-        def draw(*size: int, fan_in: int = 1) -> torch.Tensor:
-            values = torch.randn(size, generator=generator) / math.sqrt(fan_in)
-            return values.to(device.name, dtype)
-
-        width = shape.channels
-        self._image = draw(2, width, shape.side, shape.side)
-        self._kernel = draw(width, width, 3, 3, fan_in=9 * width)
-        self._qkv = draw(3 * width, width, fan_in=width)
-        self._widen = draw(4 * width, width, fan_in=width)
-        self._narrow = draw(width, 4 * width, fan_in=4 * width)
+        self._passes = shape.passes
+        self._levels = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self._time = torch.randn(2, shape.time_width).to(device.name, dtype)
+            self._text = torch.randn(2, shape.text_tokens, shape.text_width).to(device.name, dtype)
+            for level in shape.levels:
+                noise = torch.randn(2, level.channels, level.side, level.side)
+                blocks = [_Block(level, shape) for _ in range(_BLOCKS_PER_LEVEL)]
+                for block in blocks:
+                    block.to(device.name, dtype).requires_grad_(False)
+                self._levels.append((noise.to(device.name, dtype), blocks))
 
     @torch.no_grad()
     def run(self) -> None:
-        """One pass: convolution block, then a transformer block, as in SDXL's UNet."""
-        image = self._image
-        for _ in range(self._repeats):
-            image = self._transformer_block(self._convolution_block(image))
+        """Passes through every block; each level starts from its own noise."""
+        for _ in range(self._passes):
+            for noise, blocks in self._levels:
+                image = noise
+                for block in blocks:
+                    image = block(image, self._time, self._text)
 
-    def _convolution_block(self, image: torch.Tensor) -> torch.Tensor:
-        hidden = F.silu(F.group_norm(image, 32))
-        return image + F.conv2d(hidden, self._kernel, padding=1)
 
-    def _transformer_block(self, image: torch.Tensor) -> torch.Tensor:
-        batch, width, height, breadth = image.shape
-        tokens = image.flatten(2).transpose(1, 2)
-        qkv = F.linear(F.layer_norm(tokens, (width,)), self._qkv)
-        heads = qkv.view(batch, -1, 3, width // 32, 32).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(heads[0], heads[1], heads[2])
-        tokens = tokens + attended.transpose(1, 2).flatten(2)
-        inner = F.gelu(F.linear(F.layer_norm(tokens, (width,)), self._widen))
-        tokens = tokens + F.linear(inner, self._narrow)
-        return tokens.transpose(1, 2).reshape(batch, width, height, breadth)
+class _Block(nn.Module):
+    """A residual block, and a transformer block where the level has attention."""
+
+    def __init__(self, level: _Level, shape: _Shape) -> None:
+        super().__init__()
+        self.residual = _ResidualBlock(level.channels, shape.time_width)
+        self.transformer: nn.Module | None = None
+        if level.attends:
+            self.transformer = _TransformerBlock(level.channels, shape.text_width, level.heads)
+
+    def forward(self, image: torch.Tensor, time: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """Batch x channels x side x side, to the same shape."""
+        image = self.residual(image, time)
+        if self.transformer is not None:
+            image = self.transformer(image, text)
+        return image
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, channels: int, time_width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(32, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.time = nn.Linear(time_width, channels)
+        self.norm2 = nn.GroupNorm(32, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.activation = nn.SiLU()
+
+    def forward(self, image: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        hidden = self.conv1(self.activation(self.norm1(image)))
+        hidden = hidden + self.time(self.activation(time))[:, :, None, None]
+        change: torch.Tensor = self.conv2(self.activation(self.norm2(hidden)))
+        return image + change
+
+
+class _Attention(nn.Module):
+    def __init__(self, channels: int, context_width: int, heads: int) -> None:
+        super().__init__()
+        self._heads, self._head_width = heads, channels // heads
+        self.query = nn.Linear(channels, channels, bias=False)
+        self.key = nn.Linear(context_width, channels, bias=False)
+        self.value = nn.Linear(context_width, channels, bias=False)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, tokens: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        query, key, value = (
+            projected.view(len(tokens), -1, self._heads, self._head_width).transpose(1, 2)
+            for projected in (self.query(tokens), self.key(context), self.value(context))
+        )
+        attended = F.scaled_dot_product_attention(query, key, value)
+        merged: torch.Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        return merged
+
+
+class _TransformerBlock(nn.Module):
+    def __init__(self, channels: int, text_width: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(32, channels)
+        self.enter = nn.Linear(channels, channels)
+        self.norm1 = nn.LayerNorm(channels)
+        self.self_attention = _Attention(channels, channels, heads)
+        self.norm2 = nn.LayerNorm(channels)
+        self.cross_attention = _Attention(channels, text_width, heads)
+        self.norm3 = nn.LayerNorm(channels)
+        self.widen = nn.Linear(channels, 8 * channels)
+        self.narrow = nn.Linear(4 * channels, channels)
+        self.leave = nn.Linear(channels, channels)
+
+    def forward(self, image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        tokens = self.enter(self.norm(image).flatten(2).transpose(1, 2))
+        normed = self.norm1(tokens)
+        tokens = tokens + self.self_attention(normed, normed)
+        tokens = tokens + self.cross_attention(self.norm2(tokens), text)
+        wide, gate = self.widen(self.norm3(tokens)).chunk(2, dim=-1)
+        tokens = tokens + self.narrow(wide * F.gelu(gate))
+        change: torch.Tensor = self.leave(tokens).transpose(1, 2).reshape(image.shape)
+        return image + change

@@ -27,6 +27,7 @@ class SamplingPlan:
     Attributes:
         budget_s: seconds for sampling, controls included; warm-up and compilation come on top.
         min_rounds: samples taken even if the budget is too small for them.
+        pilot_rounds: samples after which it is first asked how many are wanted.
         max_rounds: samples after which more would tell nothing new.
         max_warmup: images after which warm-up ends even if latency has not settled; it also ends
             when the images after the first have taken half of the budget.
@@ -36,9 +37,17 @@ class SamplingPlan:
 
     budget_s: float = 25.0
     min_rounds: int = 6
+    pilot_rounds: int = 16
     max_rounds: int = 400
     max_warmup: int = 12
     settled: float = 0.03
+
+
+Rounds = Callable[["Sampler", int], None]
+"""Runs `prepare` and `sample` of a sampler that many times."""
+
+Goal = Callable[[LatencySamples], int]
+"""From the samples so far: how many are wanted in all. No more than there are ends sampling."""
 
 
 class Sampler:
@@ -86,7 +95,7 @@ class Sampler:
         return tuple(taken)
 
     def plan_rounds(self, warmup_s: tuple[float, ...]) -> int:
-        """Rounds that fit into the budget, from the pace of the last warm-up images."""
+        """The most rounds: what fits into the budget at the pace of the last warm-up images."""
         image_s = statistics.median(warmup_s[-3:])
         control_s = self._device.timed(self._control.run)[0]
         fitting = int(self._plan.budget_s / (image_s + control_s))
@@ -100,9 +109,20 @@ class Sampler:
         gc.collect(0)
         self._control_s.append(self._device.timed(self._control.run)[0])
 
-    def sample(self) -> None:
-        """Time one image."""
-        self._samples_s.append(self._device.timed(self._work)[0])
+    def sample(self) -> float:
+        """Time one image; its seconds."""
+        sample_s, _ = self._device.timed(self._work)
+        self._samples_s.append(sample_s)
+        return sample_s
+
+    def take(self, most: int, pilot: int, take_rounds: Rounds, goal: Goal | None) -> None:
+        """Take samples until there are as many as are wanted, or the most that there may be."""
+        taken, wanted = 0, most if goal is None else min(pilot, most)
+        while taken < wanted:
+            take_rounds(self, wanted - taken)
+            taken = wanted
+            if goal is not None and taken < most:
+                wanted = min(most, goal(self.latency()))
 
     def latency(self) -> LatencySamples:
         """All samples so far.
@@ -131,10 +151,6 @@ class Sampler:
         return abs(later / earlier - 1) < self._plan.settled
 
 
-Rounds = Callable[[Sampler, int], None]
-"""Runs `prepare` and `sample` of a sampler that many times."""
-
-
 def plain_rounds(sampler: Sampler, rounds: int) -> None:
     """Rounds without pytest-benchmark."""
     for _ in range(rounds):
@@ -147,6 +163,7 @@ def measure_tier(
     plan: SamplingPlan,
     *,
     take_rounds: Rounds = plain_rounds,
+    goal: Goal | None = None,
     progress: Progress = silent,
 ) -> Measurement:
     """Measure a built tier on its checkpoint's latency workload.
@@ -155,6 +172,7 @@ def measure_tier(
         built: the tier.
         plan: how many samples to take.
         take_rounds: runs the rounds; the pytest plugin hands them to pytest-benchmark.
+        goal: says when there are samples enough; None spends the budget.
         progress: told of every step.
     """
     workload = built.checkpoint.latency
@@ -165,12 +183,12 @@ def measure_tier(
         lambda: run(built.pipeline, workload, shot), control, built.device, plan, progress, watch
     )
     warmup_s = sampler.warm_up()
-    rounds = sampler.plan_rounds(warmup_s)
+    most = sampler.plan_rounds(warmup_s)
     compiled_before = _compiled_graphs()
     built.device.reset_peak_memory()
     watch.start()
     start = time.perf_counter()
-    take_rounds(sampler, rounds)
+    sampler.take(most, plan.pilot_rounds, take_rounds, goal)
     sampling_s = time.perf_counter() - start
     return Measurement(
         tier=built.tier.name,

@@ -17,7 +17,7 @@ def describe_latency(verdict: LatencyVerdict) -> str:
     parts = [
         f"baseline {format_seconds(verdict.baseline_s)}",
         f"measured {format_seconds(verdict.measured_s)}",
-        f"change {verdict.change:+.1%} with the machine's noise divided out "
+        f"change {verdict.change:+.1%} of {_basis(verdict)} "
         f"(95 % interval {low:+.1%} to {high:+.1%})",
         f"tolerance {verdict.tolerance:.1%}",
         f"smallest slowdown this gate can see {verdict.smallest_visible:.1%}",
@@ -25,6 +25,10 @@ def describe_latency(verdict: LatencyVerdict) -> str:
     head = f"latency {verdict.outcome.value}"
     reason = f"; {verdict.reason}" if verdict.reason else ""
     return f"{head}: {', '.join(parts)}{reason}"
+
+
+def _basis(verdict: LatencyVerdict) -> str:
+    return verdict.basis.value if verdict.basis is not None else "latency"
 
 
 def describe_quality(verdict: QualityVerdict) -> str:

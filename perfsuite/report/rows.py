@@ -24,9 +24,9 @@ ABSENT = "-"
 
 LEGEND = (
     "latency: median and its 95 % interval; x fp32: speed-up measured here, publ.: in the "
-    "tutorial (A100, 1024x1024); change: against the baseline, machine noise divided out, with "
-    "95 % prediction interval; sees: smallest slowdown that this gate would call a regression "
-    "(95 % power); SSIM: worst image against fp32"
+    "tutorial (A100, 1024x1024); change: against the baseline, with 95 % prediction interval; "
+    "sees: smallest slowdown that this gate would call a regression (95 % power); SSIM: worst "
+    "image against fp32"
 )
 
 
@@ -60,7 +60,19 @@ def notes(record: RunRecord) -> tuple[str, ...]:
             *(finding.message for finding in result.findings),
         )
         lines += [f"{result.tier}: {line}" for line in said if line]
-    return tuple(_merged(lines))
+    return (*_merged(lines), *_basis(record))
+
+
+def _basis(record: RunRecord) -> list[str]:
+    """Which number was judged, and how much it differs between runs: one of both in a session."""
+    for result in record.tiers:
+        verdict = result.latency
+        if verdict is not None and verdict.basis is not None and verdict.run_spread is not None:
+            return [
+                f"judged on {verdict.basis.value}, which differs by "
+                f"{_percentage(verdict.run_spread)}% between runs of the same code"
+            ]
+    return []
 
 
 def verdict_text(result: TierResult) -> str:

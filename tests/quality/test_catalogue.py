@@ -17,8 +17,8 @@ def test_planted_faults_are_caught_and_harmless_changes_are_not(
     import_libraries()
     from perfsuite.prepare import prepare_run
     from perfsuite.progress import silent
-    from perfsuite.selftest.faults import FAULTS, HARMLESS
-    from perfsuite.selftest.trial import Bench, Report, try_faults
+    from perfsuite.selftest.quality.faults import FAULTS, HARMLESS
+    from perfsuite.selftest.quality.trial import Bench, Report, try_faults
 
     root = pytestconfig.rootpath
     settings = resolve_settings(

@@ -13,9 +13,15 @@ from perfsuite.cli import main
 from perfsuite.judge import Outcome
 from perfsuite.judge.images import Bars, ImageScore, QualityVerdict, judge_scores
 from perfsuite.quality.layers import LayerBars, LayerScore, judge_layers
-from perfsuite.selftest.faults import Stage
-from perfsuite.selftest.report import cells, margin_db, render_console, render_markdown, summary
-from perfsuite.selftest.trial import Report, Trial
+from perfsuite.selftest.quality.faults import Stage
+from perfsuite.selftest.quality.report import (
+    cells,
+    margin_db,
+    render_console,
+    render_markdown,
+    summary,
+)
+from perfsuite.selftest.quality.trial import Report, Trial
 
 EXACT = Bars("exactness", worst_psnr_db=70.0)
 LOSSY = Bars("calibrated", worst_ssim=0.99)
@@ -46,7 +52,13 @@ def report(*faults: Trial) -> Report:
 def test_selftest_names_what_it_can_test() -> None:
     result = CliRunner().invoke(main, ["selftest"])
     assert result.exit_code == 2
-    assert "perfsuite selftest --quality" in result.output
+    assert "perfsuite selftest --quick, --full or --quality" in result.output
+
+
+def test_options_of_the_quality_gate_do_not_go_with_the_latency_gate() -> None:
+    result = CliRunner().invoke(main, ["selftest", "--quick", "--repeats", "3"])
+    assert result.exit_code == 2
+    assert "--only and --repeats go with --quality" in result.output
 
 
 def test_selftest_without_references_names_the_command(

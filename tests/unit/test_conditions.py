@@ -84,6 +84,16 @@ def test_a_quiet_gpu_has_nothing_to_complain_of() -> None:
     assert seen.power_w == 300.0
 
 
+def test_every_sample_has_a_reading_of_its_own() -> None:
+    nvml = FakeNvml()
+    watch = NvidiaWatch(nvml, "GPU-0")
+    watch.start()
+    for clock in (1980, 1200, 1500):
+        nvml.clock = clock
+        watch.between_samples()
+    assert [each.clock_mhz for each in watch.finish().readings] == [1980, 1200, 1500]
+
+
 def test_what_happened_between_two_samples_only_is_kept() -> None:
     nvml = FakeNvml()
     watch = NvidiaWatch(nvml, "GPU-0")

@@ -19,9 +19,10 @@ from perfsuite.checkpoints import find_checkpoint
 from perfsuite.device import CpuDevice
 from perfsuite.generation import generate
 from perfsuite.ladder import BuiltTier, build_tier
-from perfsuite.selftest import damage, patches
-from perfsuite.selftest.faults import FAULTS, HARMLESS, Fault, Stage
-from perfsuite.selftest.trial import quantised_tier
+from perfsuite.selftest import patches
+from perfsuite.selftest.quality import damage
+from perfsuite.selftest.quality.faults import FAULTS, HARMLESS, Fault, Stage
+from perfsuite.selftest.quality.trial import quantised_tier
 
 PLANTED = [fault for fault in FAULTS if fault.stage is not Stage.LAYERS]
 # These do their harm at a step that two steps do not have.

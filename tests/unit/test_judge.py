@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import statistics
@@ -16,13 +17,23 @@ from perfsuite.judge import Outcome
 from perfsuite.judge.latency import (
     LatencyVerdict,
     Policy,
+    compare,
+    control_mismatch,
+    decide,
+    is_settled,
+    rounds_wanted,
+    wanted_error,
+    without_baseline,
+)
+from perfsuite.judge.spread import (
+    Assumption,
+    Basis,
     Spread,
     between_run_spread,
-    judge_latency,
+    log_latency,
     median_interval,
-    normalised_latency,
     sampling_error,
-    without_baseline,
+    steadier_spread,
 )
 from perfsuite.measure.measurement import LatencySamples
 from tests.unit.samples import latency_samples, quiet_run
@@ -60,7 +71,7 @@ baselines = st.lists(machine_runs(), min_size=1, max_size=4)
 def judged(
     new: LatencySamples, baseline: Sequence[LatencySamples], policy: Policy = DEFAULT
 ) -> LatencyVerdict:
-    return judge_latency(new, baseline, between_run_spread([baseline], policy), policy)
+    return decide(compare(new, baseline, between_run_spread([baseline], policy.assumed)), policy)
 
 
 def scaled(run: LatencySamples, *, tier: float = 1.0, control: float = 1.0) -> LatencySamples:
@@ -157,9 +168,9 @@ def false_alarms(policy: Policy, baseline_runs: int, families: int, seed: int) -
     for _ in range(families):
         draws = generator.normal(0, SPREAD, (policy.family, baseline_runs + 1))
         tiers = [[quiet_run(value, rounds=1) for value in row] for row in draws]
-        spread = between_run_spread([row[1:] for row in tiers], policy)
+        spread = between_run_spread([row[1:] for row in tiers], policy.assumed)
         alarms += any(
-            judge_latency(row[0], row[1:], spread, policy).outcome is Outcome.REGRESSED
+            decide(compare(row[0], row[1:], spread), policy).outcome is Outcome.REGRESSED
             for row in tiers
         )
     return alarms / families
@@ -167,37 +178,37 @@ def false_alarms(policy: Policy, baseline_runs: int, families: int, seed: int) -
 
 def test_unchanged_code_raises_family_wise_alarms_at_the_stated_rate() -> None:
     # The tolerance stays out of the way: its log is 0.0688, and the bar, 2.05 errors, is 0.0711.
-    policy = Policy(0.0712, 0.1, family=5, assumed_spread=SPREAD, assumed_weight=10**6)
+    policy = Policy(0.0712, 0.1, family=5, assumed=Assumption(SPREAD, 10**6))
     rate = false_alarms(policy, baseline_runs=3, families=500, seed=1)
     # 1 - (1 - 0.1 / 5) ** 5 = 0.096; three standard errors of it are 0.04.
     assert rate == pytest.approx(0.096, abs=0.04)
 
 
 def test_a_spread_that_is_only_estimated_keeps_the_stated_rate() -> None:
-    policy = Policy(1e-9, 0.3, family=1, assumed_spread=SPREAD, assumed_weight=0)
+    policy = Policy(1e-9, 0.3, family=1, assumed=Assumption(SPREAD, 0))
     rate = false_alarms(policy, baseline_runs=4, families=250, seed=2)
     # Three standard errors are 0.087.
     assert rate == pytest.approx(0.3, abs=0.087)
 
 
 def test_slowdowns_within_a_wide_tolerance_raise_no_alarm() -> None:
-    policy = Policy(0.3, 0.1, family=5, assumed_spread=SPREAD, assumed_weight=10**6)
+    policy = Policy(0.3, 0.1, family=5, assumed=Assumption(SPREAD, 10**6))
     assert false_alarms(policy, baseline_runs=3, families=60, seed=3) == 0
 
 
 @pytest.mark.parametrize("tolerance", [0.02, 0.12])
 def test_the_smallest_visible_slowdown_is_seen_in_95_percent(tolerance: float) -> None:
-    policy = Policy(tolerance, family=5, assumed_spread=SPREAD, assumed_weight=10**6)
+    policy = Policy(tolerance, family=5, assumed=Assumption(SPREAD, 10**6))
     spread = Spread(SPREAD, 10**6, 0.0)
     generator = np.random.default_rng(4)
-    visible = judge_latency(quiet_run(0), [quiet_run(0)] * 4, spread, policy).smallest_visible
+    visible = decide(compare(quiet_run(0), [quiet_run(0)] * 4, spread), policy).smallest_visible
     assert visible is not None
     seen = []
     for _ in range(1200):
         *old, new = generator.normal(0, SPREAD, 5)
         baseline = [quiet_run(value, rounds=1) for value in old]
         slower = quiet_run(new + math.log1p(visible), rounds=1)
-        outcome = judge_latency(slower, baseline, spread, policy).outcome
+        outcome = decide(compare(slower, baseline, spread), policy).outcome
         seen.append(outcome is Outcome.REGRESSED)
     # Three standard errors of a share of 0.95 among 1200 are 0.019.
     assert np.mean(seen) == pytest.approx(0.95, abs=0.019)
@@ -229,14 +240,14 @@ def test_one_baseline_run_is_inconclusive_with_a_wide_interval() -> None:
 
 
 def test_as_many_runs_as_were_advised_settle_it_and_one_fewer_do_not() -> None:
-    policy = Policy(assumed_spread=0.02, assumed_weight=4)
+    policy = Policy(assumed=Assumption(0.02, 4))
     advice = judged(quiet_run(0), [quiet_run(0)], policy).reason
     number = re.search(r"--runs (\d+)$", advice)
     assert number is not None
 
     def outcome(runs: int) -> Outcome:
-        spread = Spread(0.02, policy.assumed_weight + runs - 1, 0.0)
-        return judge_latency(quiet_run(0), [quiet_run(0)] * runs, spread, policy).outcome
+        spread = Spread(0.02, policy.assumed.weight + runs - 1, 0.0)
+        return decide(compare(quiet_run(0), [quiet_run(0)] * runs, spread), policy).outcome
 
     advised = int(number[1])
     assert outcome(advised) is Outcome.PASSED
@@ -256,23 +267,22 @@ def test_a_much_faster_run_is_improved_and_says_how_to_keep_it() -> None:
     assert "--perf-update" in verdict.reason
 
 
-def test_another_control_is_invalid_and_names_both() -> None:
+def test_another_control_does_not_compare_and_both_are_named() -> None:
     new = latency_samples(control="v2 float32 cpu")
-    verdict = judged(new, [latency_samples(control="v1 float32 cpu")])
-    assert verdict.outcome is Outcome.INVALID
-    assert "v2 float32 cpu" in verdict.reason
-    assert "v1 float32 cpu" in verdict.reason
-    assert verdict.change is None
-    assert verdict.smallest_visible is None
+    reason = control_mismatch(new, [latency_samples(control="v1 float32 cpu")])
+    assert reason is not None
+    assert "v2 float32 cpu" in reason
+    assert "v1 float32 cpu" in reason
+    assert control_mismatch(new, [new, new]) is None
 
 
 def test_an_accepted_latency_is_held_against_instead_of_the_recorded_one() -> None:
     policy = Policy()
     baseline = [latency_samples((0.2,) * 3)] * 5
     new = latency_samples((0.22,) * 3)
-    spread = between_run_spread([baseline], policy)
+    spread = between_run_spread([baseline], policy.assumed)
     verdicts = [
-        judge_latency(new, baseline, spread, policy, accepted_s=accepted)
+        decide(compare(new, baseline, spread, accepted_s=accepted), policy)
         for accepted in (None, 0.22, 0.11)
     ]
     assert [each.baseline_s for each in verdicts] == [0.2, 0.22, 0.11]
@@ -294,12 +304,123 @@ def test_a_run_that_scatters_more_than_the_recorded_ones_is_less_certain() -> No
     assert restless.change == pytest.approx(0)
 
 
+# --- how many samples
+
+
+def noisy_run(
+    generator: np.random.Generator, rounds: int, scatter: float, spread: float = 0.0
+) -> LatencySamples:
+    logs = generator.normal(generator.normal(0, spread), scatter, rounds)
+    return latency_samples([math.exp(each) for each in logs], [1.0] * rounds)
+
+
+def test_a_calm_run_is_settled_early_and_a_restless_one_wants_more() -> None:
+    generator = np.random.default_rng(6)
+    baseline = [quiet_run(v) for v in (0, 0.004, -0.004, 0.002, 0)]
+    spread = between_run_spread([baseline] * 6, Assumption(0.005, 4))
+    calm = compare(noisy_run(generator, 16, 0.002), baseline, spread)
+    restless = compare(noisy_run(generator, 16, 0.3), baseline, spread)
+    assert is_settled(calm, DEFAULT)
+    assert rounds_wanted(calm, DEFAULT) == 16
+    assert not is_settled(restless, DEFAULT)
+    assert rounds_wanted(restless, DEFAULT) > 160
+
+
+def test_the_power_calculation_asks_for_what_makes_a_verdict_pass() -> None:
+    baseline = [quiet_run(0)] * 5
+    spread = Spread(0.012, 24, 0.0, 20)
+    error = wanted_error(spread, 5, DEFAULT)
+    assert error > 0
+
+    def outcome(own_error: float) -> Outcome:
+        compared = compare(quiet_run(0), baseline, spread)
+        wider = math.sqrt(compared.error**2 + own_error**2)
+        return decide(dataclasses.replace(compared, error=wider), DEFAULT).outcome
+
+    assert outcome(error * 0.999) is Outcome.PASSED
+    assert outcome(error * 1.01) is Outcome.INCONCLUSIVE
+
+
+def test_where_runs_differ_too_much_no_run_has_to_be_surer_than_the_recorded_ones() -> None:
+    assert wanted_error(Spread(0.1, 24, 0.02**2, 20), 5, DEFAULT) == pytest.approx(0.02)
+
+
+def test_a_slow_run_is_never_settled_before_the_budget_ends() -> None:
+    baseline = [quiet_run(0)] * 5
+    spread = Spread(0.005, 24, 0.0, 20)
+    slow = compare(quiet_run(0.2), baseline, spread)
+    assert decide(slow, DEFAULT).outcome is Outcome.REGRESSED
+    assert not is_settled(slow, DEFAULT)
+    assert rounds_wanted(slow, DEFAULT) > len(slow.new.samples_s)
+
+
+def test_looking_early_and_often_raises_no_more_alarms_than_looking_once() -> None:
+    """Every alarm of the schedule is one of the whole run, too: only passes come early."""
+    generator = np.random.default_rng(7)
+    policy = Policy(1e-9, 0.2, assumed=Assumption(0.01, 10**6))
+    early, late = 0, 0
+    for _ in range(150):
+        baseline = [noisy_run(generator, 20, 0.02, 0.01) for _ in range(4)]
+        spread = between_run_spread([baseline], policy.assumed)
+        whole = noisy_run(generator, 60, 0.02, 0.01)
+        at_end = decide(compare(whole, baseline, spread), policy).outcome is Outcome.REGRESSED
+        taken, alarmed = 10, False
+        while True:
+            part = latency_samples(whole.samples_s[:taken], whole.control_s[:taken])
+            compared = compare(part, baseline, spread)
+            wanted = rounds_wanted(compared, policy)
+            if taken == 60 or wanted <= taken:
+                alarmed = decide(compared, policy).outcome is Outcome.REGRESSED
+                break
+            taken = min(wanted, 60)
+        assert at_end or not alarmed
+        early, late = early + alarmed, late + at_end
+    assert 0 < early <= late
+
+
+# --- which number
+
+
+def test_a_steady_machine_is_judged_on_raw_latency() -> None:
+    def run(level: float, control: float) -> LatencySamples:
+        return latency_samples([math.exp(level)] * 3, [math.exp(control)] * 3)
+
+    levels = (0, 0.001, -0.001, 0.0005, 0)
+    steady = [[run(v, 40 * v) for v in levels] for _ in range(3)]
+    drifting = [[run(30 * v, 30 * v) for v in levels] for _ in range(3)]
+    assumed = Assumption(1e-6, 4)
+    assert steadier_spread(steady, assumed).basis is Basis.RAW
+    assert steadier_spread(drifting, assumed).basis is Basis.CONTROL
+    # Five runs of one tier could be steady by chance.
+    assert steadier_spread(steady[:1], assumed).basis is Basis.CONTROL
+
+
+def test_raw_latency_leaves_the_control_out() -> None:
+    run = latency_samples((2.0, 40.0, 3.0), control_s=(1.0, 10.0, 1.0))
+    assert log_latency(run, Basis.RAW) == pytest.approx(math.log(3))
+    assert log_latency(run, Basis.CONTROL) == pytest.approx(math.log(3))
+    doubled = scaled(run, control=2.0)
+    assert log_latency(doubled, Basis.RAW) == pytest.approx(math.log(3))
+    assert log_latency(doubled, Basis.CONTROL) == pytest.approx(math.log(1.5))
+    assert sampling_error(doubled, Basis.RAW) == sampling_error(run, Basis.RAW)
+
+
+def test_the_verdict_says_which_number_it_judged() -> None:
+    spread = Spread(0.01, 24, 0.0, 20, Basis.RAW)
+    verdict = decide(compare(quiet_run(0.3), [quiet_run(0)] * 5, spread), DEFAULT)
+    assert verdict.basis is Basis.RAW
+    assert verdict.run_spread == pytest.approx(math.expm1(0.01))
+    assert verdict.p_value is not None
+    assert verdict.level == DEFAULT.level
+    assert verdict.p_value < verdict.level
+
+
 # --- the parts
 
 
-def test_normalised_latency_is_the_median_of_paired_log_ratios() -> None:
+def test_log_latency_is_the_median_of_paired_log_ratios() -> None:
     run = latency_samples((2.0, 40.0, 3.0), control_s=(1.0, 10.0, 1.0))
-    assert normalised_latency(run) == pytest.approx(math.log(3))
+    assert log_latency(run) == pytest.approx(math.log(3))
 
 
 def test_sampling_error_agrees_with_the_spread_of_simulated_medians() -> None:
@@ -311,15 +432,15 @@ def test_sampling_error_agrees_with_the_spread_of_simulated_medians() -> None:
 
 
 def test_single_runs_leave_the_spread_at_the_assumption() -> None:
-    policy = Policy(assumed_spread=0.02, assumed_weight=4)
-    spread = between_run_spread([[quiet_run(0)], [quiet_run(1)], []], policy)
+    policy = Policy(assumed=Assumption(0.02, 4))
+    spread = between_run_spread([[quiet_run(0)], [quiet_run(1)], []], policy.assumed)
     assert spread == Spread(pytest.approx(0.02), 4.0, 0.0)  # type: ignore[arg-type]
 
 
 def test_the_spread_is_pooled_within_tiers_and_never_across_them() -> None:
-    policy = Policy(assumed_spread=0.02, assumed_weight=4)
+    policy = Policy(assumed=Assumption(0.02, 4))
     tiers = [[quiet_run(v) for v in values] for values in ((0, 0.1), (5, 5.2, 5.4))]
-    spread = between_run_spread(tiers, policy)
+    spread = between_run_spread(tiers, policy.assumed)
     # Squares: 4 * 0.02**2 assumed, 2 * 0.05**2 and 2 * 0.2**2 observed; 4 + 1 + 2 degrees.
     assert spread.freedom == 7
     assert spread.deviation == pytest.approx(math.sqrt((0.0016 + 0.005 + 0.08) / 7))

@@ -30,7 +30,7 @@ TESTS = """
 # A tier whose author believes that it changes nothing.
 FAULTY = """
     from perfsuite import Tier, change, register_tier
-    from perfsuite.selftest.damage import skip_step
+    from perfsuite.selftest.quality.damage import skip_step
 
     @change(exact=True)
     def hasty(draft):

@@ -30,7 +30,7 @@ from perfsuite.quality import gate as image_gate
 from perfsuite.quality.gate import ImageGate
 from perfsuite.quality.scoring import make_images
 from perfsuite.references import References, references_of
-from perfsuite.selftest import damage
+from perfsuite.selftest.quality import damage
 
 FP32, BF16, SDPA = find_tiers(["fp32", "bf16", "sdpa"])
 

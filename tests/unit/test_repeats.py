@@ -10,8 +10,8 @@ import pytest
 from perfsuite.errors import CalibrationError
 from perfsuite.judge.images import Bars, ImageScore, judge_scores
 from perfsuite.ladder import find_tiers
-from perfsuite.selftest import repeats
-from perfsuite.selftest.repeats import Repeat, repeat_tiers, summary
+from perfsuite.selftest.quality import repeats
+from perfsuite.selftest.quality.repeats import Repeat, repeat_tiers, summary
 from perfsuite.workload import Workload
 
 BARS = Bars("calibrated", worst_ssim=0.99)

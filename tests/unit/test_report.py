@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from perfsuite.judge import Outcome
+from perfsuite.judge import Basis, Outcome
 from perfsuite.ladder import Finding
 from perfsuite.record import RunRecord, TierResult
 from perfsuite.report import COLUMNS, notes, render_console, rows
@@ -183,9 +183,8 @@ def test_a_latency_message_shows_baseline_measured_interval_and_tolerance() -> N
         Outcome.REGRESSED, measured_s=0.25, change=0.26, change_interval=(0.2, 0.325)
     )
     assert describe_latency(verdict) == (
-        "latency regressed: baseline 198 ms, measured 250 ms, change +26.0% with the machine's "
-        "noise divided out (95 % interval +20.0% to +32.5%), tolerance 5.0%, smallest slowdown "
-        "this gate can see 8.3%"
+        "latency regressed: baseline 198 ms, measured 250 ms, change +26.0% of latency "
+        "(95 % interval +20.0% to +32.5%), tolerance 5.0%, smallest slowdown this gate can see 8.3%"
     )
 
 
@@ -216,3 +215,15 @@ def test_an_image_message_names_the_worst_image_and_the_threshold() -> None:
 )
 def test_seconds_are_never_written_with_an_exponent(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_a_line_says_which_number_was_judged_and_how_much_it_differs_between_runs() -> None:
+    verdict = replace(latency_verdict(), basis=Basis.CONTROL, run_spread=0.0123)
+    results = [TierResult(tier, latency=verdict) for tier in ("fp32", "bf16")]
+    (line,) = notes(record(*results))
+    assert line == ("judged on tier / control, which differs by 1.2% between runs of the same code")
+
+
+def test_the_message_names_the_number_that_changed() -> None:
+    verdict = replace(latency_verdict(), basis=Basis.RAW)
+    assert "change +1.0% of raw latency (95 % interval" in describe_latency(verdict)

@@ -7,6 +7,7 @@ import pytest
 from perfsuite.device import FakeDevice
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.control import Control
+from perfsuite.measure.measurement import LatencySamples
 from perfsuite.measure.sampling import Sampler, SamplingPlan, plain_rounds
 
 
@@ -156,3 +157,52 @@ def test_an_image_that_fails_leaves_samples_that_are_refused() -> None:
     bench.sampler.prepare()
     with pytest.raises(MeasurementError, match="2 samples with 3 control samples"):
         bench.sampler.latency()
+
+
+# --- how many
+
+
+def taken_with(goals: list[int], most: int = 100, pilot: int = 16) -> list[int]:
+    """Sizes of the batches that are taken when the goal is said to be these, one after another."""
+    bench, batches = Bench([1.0]), []
+
+    def take_rounds(sampler: Sampler, rounds: int) -> None:
+        batches.append(rounds)
+        plain_rounds(sampler, rounds)
+
+    script = iter(goals)
+    bench.sampler.take(most, pilot, take_rounds, lambda latency: next(script))
+    return batches
+
+
+def test_a_pilot_is_taken_and_then_as_many_as_are_wanted_in_all() -> None:
+    assert taken_with([40, 40]) == [16, 24]
+
+
+def test_a_pilot_that_is_enough_is_all() -> None:
+    assert taken_with([10]) == [16]
+
+
+def test_an_open_answer_takes_more_until_the_most() -> None:
+    assert taken_with([32, 64, 128]) == [16, 16, 32, 36]
+
+
+def test_a_budget_smaller_than_the_pilot_is_kept() -> None:
+    assert taken_with([16], most=7) == [7]
+
+
+def test_without_a_goal_the_budget_is_spent() -> None:
+    bench = Bench([1.0])
+    bench.sampler.take(20, 16, plain_rounds, None)
+    assert len(bench.sampler.latency().samples_s) == 20
+
+
+def test_the_goal_is_asked_with_the_samples_so_far() -> None:
+    bench, seen = Bench([1.0]), []
+
+    def goal(latency: LatencySamples) -> int:
+        seen.append(len(latency.samples_s))
+        return 20
+
+    bench.sampler.take(100, 8, plain_rounds, goal)
+    assert seen == [8, 20]

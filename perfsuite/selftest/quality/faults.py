@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from perfsuite.selftest import damage
-from perfsuite.selftest.damage import Patch
+from perfsuite.selftest.quality import damage
+from perfsuite.selftest.quality.damage import Patch
 
 
 class Stage(str, enum.Enum):

@@ -32,7 +32,7 @@ from perfsuite.quality.layers import (
 from perfsuite.quality.scoring import make_images, score_image
 from perfsuite.references import References, exactness_shots
 from perfsuite.run import Run
-from perfsuite.selftest.faults import Fault, Stage
+from perfsuite.selftest.quality.faults import Fault, Stage
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from perfsuite.judge.images import QualityVerdict
-from perfsuite.selftest.trial import Report, Trial
+from perfsuite.selftest.quality.trial import Report, Trial
 
 COLUMNS = ("fault", "caught by", "exactness", "lossy", "layers", "margin")
 LEGEND = (

@@ -2,7 +2,7 @@
 
 A function is a `Patch` (it takes a pipeline and returns a context manager), or makes one.
 """
-# What each function imitates stands beside it in the catalogue (perfsuite.selftest.faults).
+# What each function imitates stands beside it in the catalogue (perfsuite.selftest.quality.faults).
 # ruff: noqa: D103
 
 from __future__ import annotations

@@ -1,0 +1,171 @@
+"""`perfsuite selftest`: proof that the gates can fail, on the machine where they stand."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from perfsuite.cli_session import prepare, progress_line
+from perfsuite.errors import ReferenceImageError, SettingsError
+from perfsuite.libraries import quietly
+
+if TYPE_CHECKING:
+    from perfsuite.progress import ProgressLine
+    from perfsuite.run import Run
+    from perfsuite.selftest.latency.trials import TrialPlan
+    from perfsuite.selftest.quality.trial import Report
+
+REQUIRED_SHARE = 0.95
+"""Share of planted faults that has to be caught."""
+
+
+@click.command()
+@click.option("--quick", "kind", flag_value="quick", help="The latency gate, under four minutes.")
+@click.option("--full", "kind", flag_value="full", help="The latency gate, over an hour.")
+@click.option("--quality", "kind", flag_value="quality", help="The quality gate: planted faults.")
+@click.option("--checkpoint", default="pocket", show_default=True)
+@click.option("--tiers", default=None, help="Tiers to try, e.g. fp32,int8.")
+@click.option("--only", multiple=True, help="With --quality: a fault's name or part of it.")
+@click.option("--repeats", type=click.IntRange(1, 1000), help="With --quality: tiers, new seeds.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--baselines", default="baselines", show_default=True)
+@click.option("--out", default=".perfsuite", show_default=True, help="Folder for selftest/.")
+def selftest(
+    kind: str | None,
+    checkpoint: str,
+    tiers: str | None,
+    only: tuple[str, ...],
+    repeats: int | None,
+    device: str,
+    baselines: str,
+    out: str,
+) -> None:
+    """Prove that a gate can fail, and that it does not without a reason.
+
+    --quick and --full: measures fresh processes of unchanged code and of code with extra work
+    planted in the UNet, judges them, and prints how often the gate and other tools' rules call them
+    slower. Stopped, it goes on where it was. Writes selftest/latency.json and latency.md under
+    --out. Ends with exit code 1 if unchanged code was called slower.
+
+    --quality: plants known faults and sees whether images give them away. Writes
+    selftest/quality.json and quality.md. Ends with exit code 1 if less than 95 % of the faults are
+    caught, or if something healthy is called a fault. With --repeats no fault is planted: every
+    tier makes the quality workload that often with seeds that no threshold has seen, and has to
+    pass each time.
+    """
+    if kind is None:
+        raise click.UsageError("name what to test: perfsuite selftest --quick, --full or --quality")
+    if kind != "quality":
+        if only or repeats is not None:
+            raise click.UsageError("--only and --repeats go with --quality")
+        _try_latency(kind, checkpoint, tiers, device, out)
+        return
+    run = prepare(checkpoint, tiers, device, baselines, out)
+    if run.references is None:
+        raise ReferenceImageError(
+            f"checkpoint '{checkpoint}' has no reference images yet",
+            mend=f"perfsuite record-references {checkpoint}",
+        )
+    if repeats is not None:
+        _repeat(run, repeats)
+        return
+    with progress_line() as line, quietly():
+        report = _try_all(run, only, line)
+    _write(report, run.settings.out / "selftest")
+    enough = report.caught >= REQUIRED_SHARE * len(report.faults)
+    if not enough or report.alarms:
+        raise SystemExit(1)
+
+
+def _try_latency(kind: str, checkpoint: str, tiers: str | None, device: str, out: str) -> None:
+    """Measure the trials that are not there yet, judge all, print and keep the table."""
+    from perfsuite.selftest.latency.trials import FULL, QUICK
+
+    plan = replace(FULL if kind == "full" else QUICK, checkpoint=checkpoint, device=device)
+    if tiers is not None:
+        plan = replace(plan, tiers=tuple(tiers.split(",")))
+    folder = _check_plan(plan, out) / "selftest"
+    from perfsuite.selftest.latency.campaign import report_on, run_trials
+    from perfsuite.selftest.latency.report import render_console, render_markdown
+    from perfsuite.storage import write_json, write_whole
+
+    with progress_line() as line:
+        line.begin("selftest")
+        trials = run_trials(plan, folder / "latency", line.update)
+    report = report_on(trials, plan)
+    width = shutil.get_terminal_size().columns
+    click.echo(render_console(report, width=width, colour=sys.stdout.isatty()), nl=False)
+    write_json(folder / "latency.json", report)
+    write_whole(folder / "latency.md", render_markdown(report).encode())
+    click.echo(f"written: {folder / 'latency.json'} and latency.md")
+    if report.false_alarms:
+        raise SystemExit(1)
+
+
+def _check_plan(plan: TrialPlan, out: str) -> Path:
+    """See that a trial can be measured at all, before the first process; the output folder."""
+    run = prepare(
+        plan.checkpoint, ",".join(plan.tiers), plan.device, "baselines", out, scores_images=False
+    )
+    folder = run.settings.out
+    run.finish(complete=False)
+    return folder
+
+
+def _repeat(run: Run, repeats: int) -> None:
+    from perfsuite.selftest.quality.repeats import Repeat, repeat_tiers, summary
+    from perfsuite.storage import write_json
+
+    done: list[Repeat] = []
+    path = run.settings.out / "selftest" / "repeats.json"
+    with progress_line() as line, quietly():
+        for each in repeat_tiers(run, repeats, line.begin, line.update):
+            done.append(each)
+            write_json(path, done)
+    for said in summary(tuple(done)):
+        click.echo(said)
+    click.echo(f"written: {path}")
+    if not all(each.passed for each in done):
+        raise SystemExit(1)
+
+
+def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
+    """Try everything; what is known is kept in selftest/quality.json after each trial."""
+    from perfsuite.quality.gate import ImageGate
+    from perfsuite.selftest.quality.faults import FAULTS, HARMLESS
+    from perfsuite.selftest.quality.trial import Bench, Report, try_faults, try_tiers
+    from perfsuite.storage import write_json
+
+    assert run.references is not None
+    chosen = [fault for fault in FAULTS if not only or any(part in fault.name for part in only)]
+    if not chosen:
+        raise SettingsError(f"no fault is named like {', '.join(only)}", mend="leave out --only")
+    folder = run.settings.out / "selftest"
+    gate = ImageGate(run.references, run.calibration, folder)
+    report = Report(run.checkpoint.name, run.record.identity)
+    for trial in () if only else try_tiers(run, gate, line.begin, line.update):
+        report = replace(report, healthy=(*report.healthy, trial))
+        write_json(folder / "quality.json", report)
+    with Bench(run, run.references) as bench:
+        for trial in try_faults(bench, chosen, line.begin, line.update):
+            report = replace(report, faults=(*report.faults, trial))
+            write_json(folder / "quality.json", report)
+        for trial in () if only else try_faults(bench, HARMLESS, line.begin, line.update):
+            report = replace(report, harmless=(*report.harmless, trial))
+            write_json(folder / "quality.json", report)
+    return report
+
+
+def _write(report: Report, folder: Path) -> None:
+    from perfsuite.selftest.quality.report import render_console, render_markdown
+    from perfsuite.storage import write_json, write_whole
+
+    click.echo(render_console(report, width=shutil.get_terminal_size().columns), nl=False)
+    write_json(folder / "quality.json", report)
+    write_whole(folder / "quality.md", render_markdown(report).encode())
+    click.echo(f"written: {folder / 'quality.json'} and quality.md")

@@ -1,0 +1,148 @@
+"""One number per run, and how much that number differs between runs of the same code.
+
+The unit of noise is the run. Two runs of the same code differ more than the samples within either,
+so a test on the pooled samples of two runs finds 'significant' differences that are none. What is
+judged is therefore one number per run, and its deviation is held against the spread of that number
+*between* recorded runs.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy import stats
+
+from perfsuite.measure.measurement import LatencySamples
+
+STEADY_RATIO = 0.5
+"""Raw latency is judged where its spread between runs is at most this part of tier / control's."""
+_STEADY_FREEDOM = 8
+"""… and known from at least so many degrees of freedom."""
+
+
+class Basis(str, enum.Enum):
+    """Which number of a run is judged."""
+
+    CONTROL = "tier / control"
+    """Median of the ratios of paired samples: what slows both is the machine and falls out."""
+    RAW = "raw latency"
+    """Median of the samples themselves, on hardware that is steadier than a control can make it."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviation between runs, in units of log latency, and what it is known from.
+
+    Attributes:
+        deviation: standard deviation of one run, its sampling error included.
+        freedom: degrees of freedom of that estimate, assumed ones included.
+        sampling_variance: mean squared sampling error of the runs that it was estimated from.
+        observed: degrees of freedom that runs have contributed; 0 if all is assumed.
+        basis: number of a run whose spread it is.
+    """
+
+    deviation: float
+    freedom: float
+    sampling_variance: float
+    observed: int = 0
+    basis: Basis = Basis.CONTROL
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What is taken for granted of a machine before any of its runs is known.
+
+    Attributes:
+        spread: standard deviation between runs of log latency.
+        weight: how many observed degrees of freedom that counts for.
+    """
+
+    spread: float = 0.02
+    weight: int = 4
+
+
+def log_latency(run: LatencySamples, basis: Basis = Basis.CONTROL) -> float:
+    """Median over a run's samples of log(tier / control), or of log(seconds)."""
+    return statistics.median(_logs(run, basis))
+
+
+def sampling_error(run: LatencySamples, basis: Basis = Basis.CONTROL) -> float:
+    """Standard error of `log_latency` within a run.
+
+    From the median absolute deviation, for near-normal samples:
+    sqrt(pi / 2) * 1.4826 * MAD / sqrt(n) (P. J. Huber, E. M. Ronchetti, 'Robust Statistics',
+    2nd ed., 2009, sections 1.2 and 5.1).
+    """
+    logs = _logs(run, basis)
+    centre = statistics.median(logs)
+    scatter = 1.4826 * statistics.median(abs(value - centre) for value in logs)
+    return math.sqrt(math.pi / 2) * scatter / math.sqrt(len(logs))
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float]:
+    """Distribution-free 95 % interval of a median, from order statistics.
+
+    Five samples or fewer cannot bear 95 %: their whole range is given.
+
+    W. J. Conover, 'Practical Nonparametric Statistics', 3rd ed., 1999, section 3.2, as scipy has
+    it.
+    """
+    if len(samples) < 6:
+        return min(samples), max(samples)
+    interval: Any = stats.quantile_test(samples, p=0.5).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)
+
+
+def between_run_spread(
+    tiers: Iterable[Sequence[LatencySamples]],
+    assumed: Assumption,
+    basis: Basis = Basis.CONTROL,
+) -> Spread:
+    """Spread between runs, pooled over tiers and tempered by an assumption.
+
+    Each tier has few runs, so its own estimate is poor. Estimates are pooled over tiers and
+    combined with the assumed spread as a scaled inverse chi-squared prior, weighted by degrees of
+    freedom (G. K. Smyth, 'Linear models and empirical Bayes methods for assessing differential
+    expression in microarray experiments', 2004, the moderated variance). The assumption is of
+    machines; what the runs' own sampling error adds to it is known from their samples. With single
+    runs only, this is all there is.
+    """
+    runs_of_tiers = [tuple(runs) for runs in tiers if runs]
+    errors = [sampling_error(run, basis) ** 2 for runs in runs_of_tiers for run in runs]
+    sampling_variance = statistics.fmean(errors) if errors else 0.0
+    squares = assumed.weight * (assumed.spread**2 + sampling_variance)
+    observed = 0
+    for runs in runs_of_tiers:
+        if len(runs) > 1:
+            values = [log_latency(run, basis) for run in runs]
+            squares += statistics.variance(values) * (len(values) - 1)
+            observed += len(values) - 1
+    freedom = float(assumed.weight + observed)
+    return Spread(math.sqrt(squares / freedom), freedom, sampling_variance, observed, basis)
+
+
+def steadier_spread(tiers: Iterable[Sequence[LatencySamples]], assumed: Assumption) -> Spread:
+    """The spread of tier / control, or of raw latency where the hardware is steady enough.
+
+    It depends on the recorded runs alone. A choice that looked at the run to be judged would give
+    chance two tries.
+    """
+    known = [tuple(runs) for runs in tiers]
+    ratio = between_run_spread(known, assumed, Basis.CONTROL)
+    raw = between_run_spread(known, assumed, Basis.RAW)
+    is_steady = raw.deviation <= STEADY_RATIO * ratio.deviation
+    return raw if is_steady and raw.observed >= _STEADY_FREEDOM else ratio
+
+
+def _logs(run: LatencySamples, basis: Basis) -> list[float]:
+    if basis is Basis.RAW:
+        return [math.log(sample) for sample in run.samples_s]
+    return [
+        math.log(sample / control)
+        for sample, control in zip(run.samples_s, run.control_s, strict=True)
+    ]

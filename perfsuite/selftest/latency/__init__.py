@@ -1,0 +1,1 @@
+"""Proving the latency gate: unchanged code and planted slowdowns, in fresh processes."""

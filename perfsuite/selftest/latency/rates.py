@@ -1,0 +1,271 @@
+"""From trials to error rates. Pure: the verdicts are those of the gate itself, on recorded samples.
+
+A trial counts as one session over its tiers. Its samples go through the same schedule that a
+session has: a pilot, as many more as the power calculation wants, and an early end only for a pass.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from scipy import stats
+
+from perfsuite.judge.conditions import disqualification
+from perfsuite.judge.family import holm_level
+from perfsuite.judge.latency import Comparison, Policy, compare, decide, rounds_wanted
+from perfsuite.judge.outcome import Outcome
+from perfsuite.judge.spread import Spread, steadier_spread
+from perfsuite.measure.measurement import LatencySamples
+from perfsuite.measure.sampling import SamplingPlan
+from perfsuite.selftest.latency.rules import RULES, Rule
+from perfsuite.selftest.latency.trials import PlantedSamples, Trial, TrialPlan
+
+_DRAWS = 20
+"""Baselines drawn for each fresh trial, where baselines are resampled."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One verdict of the self-test.
+
+    Attributes:
+        trial: its number.
+        tier: the tier's name.
+        slowdown: planted, as a fraction.
+        outcome: what the gate said.
+        change: slowdown that it estimated, as a fraction; None if it did not.
+        smallest_visible: slowdown that it could have seen; None if it was not judged.
+        sampling_s: seconds of sampling that the gate would have taken.
+    """
+
+    trial: int
+    tier: str
+    slowdown: float
+    outcome: Outcome
+    change: float | None
+    smallest_visible: float | None
+    sampling_s: float
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many of how many.
+
+    Attributes:
+        hits: how often it happened.
+        total: how often it could have.
+    """
+
+    hits: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """As a fraction; 0 of 0 is 0."""
+        return self.hits / self.total if self.total else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the share (E. B. Wilson, JASA 22, 1927)."""
+        if not self.total:
+            return 0.0, 1.0
+        found = stats.binomtest(self.hits, self.total).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
+
+
+@dataclass(frozen=True)
+class GateRates:
+    """The gate's own record at one setting.
+
+    Attributes:
+        tolerance: of the policy.
+        baseline_runs: how many runs each verdict was held against.
+        verdicts: one for each fresh trial, tier and slowdown, against the first trials.
+        resampled: share of verdicts `regressed` by slowdown, each fresh trial against baselines
+            drawn from all other trials; no interval goes with it, since they share their samples.
+    """
+
+    tolerance: float
+    baseline_runs: int
+    verdicts: tuple[Judged, ...]
+    resampled: dict[str, Rate]
+
+    def rate(self, slowdown: float, *outcomes: Outcome) -> Rate:
+        """How many verdicts at a slowdown were one of these outcomes."""
+        own = [each for each in self.verdicts if each.slowdown == slowdown]
+        return Rate(sum(1 for each in own if each.outcome in outcomes), len(own))
+
+
+@dataclass(frozen=True)
+class RuleRates:
+    """Another tool's record on the same samples.
+
+    Attributes:
+        name: of the rule.
+        source: the tool and its option.
+        baseline_runs: the stored run is the last of so many.
+        alarms: by slowdown.
+    """
+
+    name: str
+    source: str
+    baseline_runs: int
+    alarms: dict[str, Rate]
+
+
+def key_of(slowdown: float) -> str:
+    """A slowdown as a key of JSON: '0%', '5%'."""
+    return f"{slowdown:.0%}"
+
+
+def gate_rates(
+    trials: Sequence[Trial], plan: TrialPlan, baseline_runs: int, tolerance: float
+) -> GateRates:
+    """Judge every fresh trial against the first ones, and against drawn ones.
+
+    Args:
+        trials: of a self-test, in the order of time.
+        plan: of that self-test.
+        baseline_runs: how many runs make a baseline.
+        tolerance: of the policy.
+    """
+    policy = Policy(tolerance=tolerance, family=len(plan.tiers))
+    slowdowns = (0.0, *plan.slowdowns)
+    baseline = trials[:baseline_runs]
+    verdicts = tuple(
+        judged
+        for trial in trials[baseline_runs:]
+        for slowdown in slowdowns
+        for judged in judge_session(trial, slowdown, baseline, policy)
+    )
+    drawn = [
+        judged
+        for trial, others in _draws(trials, baseline_runs)
+        for slowdown in slowdowns
+        for judged in judge_session(trial, slowdown, others, policy)
+    ]
+    resampled = {
+        key_of(slowdown): _regressed(each for each in drawn if each.slowdown == slowdown)
+        for slowdown in slowdowns
+    }
+    return GateRates(tolerance, baseline_runs, verdicts, resampled)
+
+
+def rule_rates(trials: Sequence[Trial], plan: TrialPlan, baseline_runs: int) -> list[RuleRates]:
+    """What other tools would have said of the fresh trials, each against the last stored run."""
+    stored, fresh = trials[baseline_runs - 1], trials[baseline_runs:]
+    return [
+        RuleRates(
+            rule.name,
+            rule.source,
+            baseline_runs,
+            {
+                key_of(slowdown): _alarms(rule, stored, fresh, plan.tiers, slowdown)
+                for slowdown in (0.0, *plan.slowdowns)
+            },
+        )
+        for rule in RULES
+    ]
+
+
+def judge_session(
+    trial: Trial, slowdown: float, baseline: Sequence[Trial], policy: Policy
+) -> list[Judged]:
+    """Verdicts on a trial's tiers at one slowdown, as one session would give them."""
+    known = _runs_by_tier(baseline)
+    spread = steadier_spread(known.values(), policy.assumed)
+    taken = [each for each in trial.samples if each.slowdown == slowdown and each.tier in known]
+    compared = [_replayed(each.latency, known[each.tier], spread, policy) for each in taken]
+    p_values = [each.p_slower for each in compared]
+    level = holm_level(p_values, policy.false_alarm_rate, policy.family)
+    return [
+        _judged(trial, each, comparison, policy, level)
+        for each, comparison in zip(taken, compared, strict=True)
+    ]
+
+
+def _runs_by_tier(trials: Iterable[Trial]) -> dict[str, list[LatencySamples]]:
+    runs: dict[str, list[LatencySamples]] = {}
+    for trial in trials:
+        for each in trial.samples:
+            if each.slowdown == 0:
+                runs.setdefault(each.tier, []).append(each.latency)
+    return runs
+
+
+def _replayed(
+    latency: LatencySamples, known: Sequence[LatencySamples], spread: Spread, policy: Policy
+) -> Comparison:
+    """The comparison at which a session would have stopped sampling."""
+    most = len(latency.samples_s)
+    taken = min(SamplingPlan().pilot_rounds, most)
+    while True:
+        compared = compare(_first(latency, taken), known, spread)
+        wanted = rounds_wanted(compared, policy)
+        if taken == most or wanted <= taken:
+            return compared
+        taken = min(wanted, most)
+
+
+def _first(latency: LatencySamples, count: int) -> LatencySamples:
+    return replace(
+        latency, samples_s=latency.samples_s[:count], control_s=latency.control_s[:count]
+    )
+
+
+def _judged(
+    trial: Trial, taken: PlantedSamples, comparison: Comparison, policy: Policy, level: float
+) -> Judged:
+    verdict = decide(comparison, policy, level=level)
+    hardware = trial.environment.hardware
+    spoilt = disqualification(
+        taken.conditions, cores=hardware.cores, threads=trial.environment.threads
+    )
+    share = len(comparison.new.samples_s) / len(taken.latency.samples_s)
+    return Judged(
+        trial.number,
+        taken.tier,
+        taken.slowdown,
+        Outcome.INVALID if spoilt else verdict.outcome,
+        verdict.change,
+        verdict.smallest_visible,
+        taken.sampling_s * share,
+    )
+
+
+def _draws(trials: Sequence[Trial], runs: int) -> Iterator[tuple[Trial, list[Trial]]]:
+    """Every trial with baselines drawn from the others; the same ones each time."""
+    generator = random.Random(0)
+    for trial in trials:
+        others = [each for each in trials if each.number != trial.number]
+        if len(others) < runs:
+            return
+        for _ in range(_DRAWS):
+            yield trial, generator.sample(others, runs)
+
+
+def _regressed(verdicts: Iterable[Judged]) -> Rate:
+    outcomes = [each.outcome for each in verdicts]
+    return Rate(outcomes.count(Outcome.REGRESSED), len(outcomes))
+
+
+def _alarms(
+    rule: Rule, stored: Trial, fresh: Sequence[Trial], tiers: Iterable[str], slowdown: float
+) -> Rate:
+    said = []
+    for tier in tiers:
+        old = stored.find(tier, 0.0)
+        for trial in fresh:
+            new = trial.find(tier, slowdown)
+            if old is not None and new is not None:
+                said.append(rule.alarms(old.latency.samples_s, new.latency.samples_s))
+    return Rate(sum(said), len(said))
+
+
+def median_visible(verdicts: Iterable[Judged]) -> float | None:
+    """Median of the smallest visible slowdowns, as a fraction; None without any."""
+    known = [each.smallest_visible for each in verdicts if each.smallest_visible is not None]
+    return statistics.median(known) if known else None
