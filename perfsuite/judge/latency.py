@@ -237,19 +237,13 @@ def rounds_wanted(comparison: Comparison, policy: Policy) -> int:
 
 
 def wanted_error(spread: Spread, runs: int, policy: Policy) -> float:
-    """Standard error within a run at which its verdict can be `passed`, in units of log latency.
+    """Standard error within a run that its sampling aims at, in units of log latency.
 
-    The power calculation: the largest error of the new run's own number at which a slowdown of
-    twice the tolerance would still be seen with 95 % power. Where nothing reaches that, the error
-    of the recorded runs: being surer than they are gains nothing.
+    The largest with which the verdict can be `passed`; where none can, that of the recorded runs:
+    being surer than they are gains nothing.
     """
-    wanted = math.log1p(2 * policy.tolerance)
-    unit = _visible(1.0, spread.freedom, policy, policy.level, tolerance=0.0)
-    slack = math.log1p(policy.tolerance)
-    power = _quantile(POWER, spread.freedom)
-    largest = min(wanted / unit, (wanted - slack) / power)
-    own_variance = largest**2 - spread.deviation**2 * (1 + 1 / runs) + spread.sampling_variance
-    return math.sqrt(max(own_variance, spread.sampling_variance))
+    affordable = _affordable_error(spread, runs, policy)
+    return math.sqrt(spread.sampling_variance) if affordable is None else affordable
 
 
 def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> LatencyVerdict:
@@ -273,20 +267,27 @@ def _prediction_error(spread: Spread, runs: int, own_error: float = 0.0) -> floa
     return math.sqrt(spread.deviation**2 * (1 + 1 / runs) + excess)
 
 
-def _bar(
-    error: float, freedom: float, policy: Policy, level: float, tolerance: float | None = None
-) -> float:
+def _affordable_error(spread: Spread, runs: int, policy: Policy) -> float | None:
+    """The largest standard error within a run with which twice the tolerance is still visible.
+
+    None if not even a run without scatter could see it: runs differ too much, or are too few.
+    """
+    wanted = math.log1p(2 * policy.tolerance)
+    power = _quantile(POWER, spread.freedom)
+    critical = _quantile(1 - policy.level, spread.freedom)
+    largest = min(wanted / (critical + power), (wanted - math.log1p(policy.tolerance)) / power)
+    spare = largest**2 - spread.deviation**2 * (1 + 1 / runs)
+    return None if spare < 0 else math.sqrt(spare + spread.sampling_variance)
+
+
+def _bar(error: float, freedom: float, policy: Policy, level: float) -> float:
     """Log slowdown above which a run is called a regression."""
-    least = policy.tolerance if tolerance is None else tolerance
-    return max(math.log1p(least), _quantile(1 - level, freedom) * error)
+    return max(math.log1p(policy.tolerance), _quantile(1 - level, freedom) * error)
 
 
-def _visible(
-    error: float, freedom: float, policy: Policy, level: float, tolerance: float | None = None
-) -> float:
+def _visible(error: float, freedom: float, policy: Policy, level: float) -> float:
     """Log slowdown that is called a regression with probability `POWER`."""
-    power = _quantile(POWER, freedom) * error
-    return _bar(error, freedom, policy, level, tolerance) + power
+    return _bar(error, freedom, policy, level) + _quantile(POWER, freedom) * error
 
 
 def _outcome(comparison: Comparison, policy: Policy, level: float) -> Outcome:
@@ -312,13 +313,30 @@ def _reason(outcome: Outcome, comparison: Comparison, policy: Policy) -> str:
         )
     if outcome is not Outcome.INCONCLUSIVE:
         return ""
-    if max(comparison.own_error**2, spread.sampling_variance) > spread.deviation**2 / 2:
-        return "samples scatter more than runs do: take more with --perf-budget"
+    budget_s = _budget_needed(comparison, policy)
+    if budget_s is not None:
+        return f"samples scatter: --perf-budget {budget_s} would settle it"
+    if spread.sampling_variance > spread.deviation**2 / 2:
+        recorded_s = 2 * _sampling_s(comparison.new)
+        return f"the recorded runs are short: perfsuite record --perf-budget {recorded_s:.0f}"
     needed = _runs_needed(spread, runs, policy)
     if needed is None:
         wider = 2 * policy.tolerance
         return f"runs differ too much here for this tolerance: try --perf-tolerance {wider:.2g}"
     return f"{_of_runs(runs)} too few to settle it: perfsuite record --runs {needed}"
+
+
+def _budget_needed(comparison: Comparison, policy: Policy) -> int | None:
+    """Seconds of sampling that would make the verdict `passed`; None if none would."""
+    affordable = _affordable_error(comparison.spread, comparison.runs, policy)
+    if affordable is None or affordable == 0 or comparison.own_error <= affordable:
+        return None
+    more = (comparison.own_error / affordable) ** 2
+    return math.ceil(more * _sampling_s(comparison.new))
+
+
+def _sampling_s(run: LatencySamples) -> float:
+    return sum(run.samples_s) + sum(run.control_s)
 
 
 def _of_runs(runs: int) -> str:
