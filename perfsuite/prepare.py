@@ -16,12 +16,12 @@ from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
 from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
-from perfsuite.judge.latency import Policy
+from perfsuite.judge.comparison import Policy
 from perfsuite.ladder import Tier, find_tiers, tiers
 from perfsuite.quality.calibration import Calibration, calibration_path, load_calibration
 from perfsuite.record import SCHEMA, RunRecord
 from perfsuite.references import MANIFEST, References, load_references
-from perfsuite.run import Run
+from perfsuite.run import COMPILE_CACHE, Run
 from perfsuite.settings import Settings
 from perfsuite.storage import check_writable
 
@@ -43,7 +43,7 @@ def prepare_run(
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
-    threads_before = torch.get_num_threads()
+    threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
     device = find_device(settings.device)
     wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
     if any(tier.compiles for tier in wanted):
@@ -96,6 +96,7 @@ def prepare_run(
         record,
         calibration=calibration,
         _threads_before=threads_before,
+        _compile_cache_before=cache_before,
     )
 
 
@@ -204,4 +205,15 @@ def _set_up_torch(settings: Settings, device: Device) -> None:
     threads = settings.threads or (None if device.is_accelerator else 1)
     if threads is not None:
         torch.set_num_threads(threads)
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.out / "cache" / "inductor"))
+    if not _compile_cache_is_chosen():
+        os.environ[COMPILE_CACHE] = str(settings.out / "cache" / "inductor")
+
+
+def _compile_cache_is_chosen() -> bool:
+    """Whether a person has named a compile cache.
+
+    Importing parts of torch sets the variable to torch's own default, a temporary folder.
+    """
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    return os.environ.get(COMPILE_CACHE) not in (None, default_cache_dir())

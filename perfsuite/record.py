@@ -12,8 +12,9 @@ from pathlib import Path
 from perfsuite.environment import Environment
 from perfsuite.errors import OutputError
 from perfsuite.judge import Outcome
+from perfsuite.judge.comparison import Policy
 from perfsuite.judge.images import QualityVerdict
-from perfsuite.judge.latency import LatencyVerdict, Policy
+from perfsuite.judge.latency import LatencyVerdict
 from perfsuite.ladder import Finding
 from perfsuite.measure.measurement import Measurement
 from perfsuite.quality.layers import LayersVerdict

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,17 +19,11 @@ from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
 from perfsuite.environment import Environment
 from perfsuite.judge import Outcome, disqualification
+from perfsuite.judge.comparison import Comparison, compare, control_mismatch
 from perfsuite.judge.family import holm_level
 from perfsuite.judge.images import QualityVerdict
-from perfsuite.judge.latency import (
-    Comparison,
-    LatencyVerdict,
-    compare,
-    control_mismatch,
-    decide,
-    rounds_wanted,
-    without_baseline,
-)
+from perfsuite.judge.latency import LatencyVerdict, decide, without_baseline
+from perfsuite.judge.power import rounds_wanted
 from perfsuite.judge.spread import Spread, steadier_spread
 from perfsuite.ladder import BuiltTier, Tier, build_tier, foot
 from perfsuite.measure import Goal, LatencySamples, Measurement, SamplingPlan
@@ -40,6 +35,9 @@ from perfsuite.quality.scoring import make_images
 from perfsuite.record import RunRecord, TierResult, save_record
 from perfsuite.references import References, record_references
 from perfsuite.settings import Settings
+
+COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+"""Environment variable that names inductor's compile cache."""
 
 
 @dataclass
@@ -71,6 +69,7 @@ class Run:
     _gate: ImageGate | None = None
     _comparisons: dict[str, Comparison] = field(default_factory=dict)
     _threads_before: int = field(default_factory=torch.get_num_threads)
+    _compile_cache_before: str | None = field(default_factory=lambda: os.environ.get(COMPILE_CACHE))
 
     @property
     def environment(self) -> Environment:
@@ -148,6 +147,9 @@ class Run:
     def finish(self, *, complete: bool) -> None:
         """Mark the record as complete and undo what preparing has set."""
         torch.set_num_threads(self._threads_before)
+        os.environ.pop(COMPILE_CACHE, None)
+        if self._compile_cache_before is not None:
+            os.environ[COMPILE_CACHE] = self._compile_cache_before
         gc.unfreeze()
         if self.record.tiers:
             self._judge_together()

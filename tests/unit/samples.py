@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from perfsuite.device import PeakMemory
 from perfsuite.environment import Environment, Hardware
 from perfsuite.judge import Outcome
+from perfsuite.judge.comparison import Policy
 from perfsuite.judge.images import Bars, ImageScore, QualityVerdict
-from perfsuite.judge.latency import LatencyVerdict, Policy
+from perfsuite.judge.latency import LatencyVerdict
 from perfsuite.measure.measurement import LatencySamples, Measurement
 from perfsuite.record import SCHEMA, RunRecord, TierResult
 from perfsuite.workload import Workload

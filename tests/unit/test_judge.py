@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from perfsuite.judge import Outcome
-from perfsuite.judge.latency import (
-    LatencyVerdict,
-    Policy,
-    compare,
-    control_mismatch,
-    decide,
-    is_settled,
-    rounds_wanted,
-    wanted_error,
-    without_baseline,
-)
+from perfsuite.judge.comparison import Policy, compare, control_mismatch
+from perfsuite.judge.latency import LatencyVerdict, decide, without_baseline
+from perfsuite.judge.power import is_settled, rounds_wanted, wanted_error
 from perfsuite.judge.spread import (
     Assumption,
     Basis,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import FakeDevice
 from perfsuite.judge import Outcome
-from perfsuite.judge.latency import Comparison, decide
+from perfsuite.judge.comparison import Comparison
+from perfsuite.judge.latency import decide
 from perfsuite.judge.spread import Spread
+from perfsuite.prepare import prepare_run
 from perfsuite.record import TierResult, load_record
-from perfsuite.run import Run
+from perfsuite.run import COMPILE_CACHE, Run
+from perfsuite.settings import resolve_settings
 from tests.unit.samples import quiet_run, record
 
 SPREAD = Spread(0.03, 28, 0.0, 24)
@@ -78,3 +83,25 @@ def test_a_regression_is_never_taken_back_at_the_end(tmp_path: Path) -> None:
     before = outcomes(run)
     run.finish(complete=True)
     assert outcomes(run) == before
+
+
+def test_a_session_keeps_compiled_code_under_its_output_folder_and_then_puts_things_back(
+    quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    monkeypatch.setenv(COMPILE_CACHE, default_cache_dir())  # as importing inductor leaves it
+    settings = resolve_settings({"checkpoint": "quick", "tiers": "bf16"}, tmp_path)
+    run = prepare_run(settings, tmp_path, scores_images=False)
+    assert os.environ[COMPILE_CACHE] == str(tmp_path / ".perfsuite" / "cache" / "inductor")
+    run.finish(complete=False)
+    assert os.environ[COMPILE_CACHE] == default_cache_dir()
+
+
+def test_a_compile_cache_that_somebody_has_chosen_is_used(
+    quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMPILE_CACHE, "/elsewhere")
+    settings = resolve_settings({"checkpoint": "quick", "tiers": "bf16"}, tmp_path)
+    prepare_run(settings, tmp_path, scores_images=False).finish(complete=False)
+    assert os.environ[COMPILE_CACHE] == "/elsewhere"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from perfsuite.judge import Outcome
-from perfsuite.judge.latency import Policy
+from perfsuite.judge.comparison import Policy
 from perfsuite.measure.conditions import Conditions
 from perfsuite.selftest.latency.campaign import LatencyReport, report_on
 from perfsuite.selftest.latency.rates import Rate, gate_rates, judge_session, rule_rates

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 
 from scipy import stats
 
+from perfsuite.judge.comparison import Comparison, Policy, compare
 from perfsuite.judge.conditions import disqualification
 from perfsuite.judge.family import holm_level
-from perfsuite.judge.latency import Comparison, Policy, compare, decide, rounds_wanted
+from perfsuite.judge.latency import decide
 from perfsuite.judge.outcome import Outcome
+from perfsuite.judge.power import rounds_wanted
 from perfsuite.judge.spread import Spread, steadier_spread
 from perfsuite.measure.measurement import LatencySamples
 from perfsuite.measure.sampling import SamplingPlan
