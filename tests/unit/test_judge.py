@@ -370,6 +370,26 @@ def test_looking_early_and_often_raises_no_more_alarms_than_looking_once() -> No
     assert 0 < early <= late
 
 
+def test_scattering_samples_lead_to_the_seconds_that_settle_it() -> None:
+    generator = np.random.default_rng(11)
+    baseline = [quiet_run(v) for v in (0, 0.004, -0.004, 0.002, 0)]
+    spread = between_run_spread([baseline] * 6, Assumption(0.005, 4))
+    few = compare(noisy_run(generator, 20, 0.15), baseline, spread)
+    advice = re.search(r"--perf-budget (\d+) would settle it$", decide(few, DEFAULT).reason)
+    assert advice is not None
+    # A round takes two seconds here, one of the tier and one of the control.
+    many = compare(noisy_run(generator, int(advice[1]) // 2 + 1, 0.15), baseline, spread)
+    assert many.own_error < few.own_error
+    assert wanted_error(spread, 5, DEFAULT) == pytest.approx(many.own_error, rel=0.4)
+
+
+def test_short_recorded_runs_lead_to_the_advice_to_record_longer_ones() -> None:
+    spread = Spread(0.05, 28, 0.05**2, 24)
+    verdict = decide(compare(quiet_run(0), [quiet_run(0)] * 5, spread), DEFAULT)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "the recorded runs are short: perfsuite record --perf-budget" in verdict.reason
+
+
 # --- which number
 
 
