@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from perfsuite.cli_gate import gate
 from perfsuite.cli_quality import calibrate_quality, prepare, progress_line, selftest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import quietly
@@ -79,5 +80,6 @@ def record_references(checkpoint: str, device: str, baselines: str) -> None:
     click.echo(f"{len(references.images)} reference images in {references.folder}")
 
 
+main.add_command(gate)
 main.add_command(calibrate_quality)
 main.add_command(selftest)
