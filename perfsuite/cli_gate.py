@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -51,7 +52,8 @@ def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> N
     could not be settled, 4 if it could not run, 130 on Ctrl-C.
     """
     try:
-        record = _run(control, treatment, given)
+        with _ended_like_ctrl_c():
+            record = _run(control, treatment, given)
     except GateError as error:
         click.echo(f"could not run: {error}", err=True)
         raise SystemExit(COULD_NOT_RUN) from None
@@ -60,6 +62,20 @@ def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> N
         raise SystemExit(INTERRUPTED) from None
     _report(record, markdown)
     raise SystemExit(record.answer.value)
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """A CI system that cancels a job sends SIGTERM, which would leave the workers behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:

@@ -83,16 +83,15 @@ class BlockTaker:
             second = self._prepare_beside(one, other, stack)
             if second is not None:
                 self._alternate({one: first, other: second})
-                self._finish(one, first)
-                self._finish(other, second)
+                self._make_images({one: first, other: second})
                 return self.record()
             self._interleaved = False
             self._sample_alone(one, first)
-            self._finish(one, first)
+            self._make_images({one: first})
         with ExitStack() as stack:
             second = self._prepare(other, stack)
             self._sample_alone(other, second)
-            self._finish(other, second)
+            self._make_images({other: second})
         return self.record()
 
     def record(self, spoilt: str | None = None) -> BlockRecord:
@@ -135,10 +134,12 @@ class BlockTaker:
                 side = self._prepare(other, attempt)
             except OutOfDeviceMemory:
                 return None
-            stack.push(attempt.pop_all())
+            stack.enter_context(attempt.pop_all())
         return side
 
     def _alternate(self, sides: dict[Name, Side]) -> None:
+        for side in sides.values():
+            side.begin()
         start = self.clock()
         pair = 0
         while self._goes_on(pair, self.clock() - start, self.work.budget_s):
@@ -147,8 +148,11 @@ class BlockTaker:
                 self._samples.append(TimedSample(name, sides[name].sample()))
                 self._sampling_s = self.clock() - start
             pair += 1
+        for name, side in sides.items():
+            self._finished[name] = side.finish()
 
     def _sample_alone(self, name: Name, side: Side) -> None:
+        side.begin()
         start, before_s = self.clock(), self._sampling_s
         taken = 0
         while self._goes_on(taken, self.clock() - start, self.work.budget_s / 2):
@@ -156,15 +160,18 @@ class BlockTaker:
             self._samples.append(TimedSample(name, side.sample()))
             self._sampling_s = before_s + self.clock() - start
             taken += 1
+        self._finished[name] = side.finish()
 
     def _goes_on(self, taken: int, spent_s: float, budget_s: float) -> bool:
         if taken < self.work.fewest_pairs:
             return True
         return taken < self.work.most_pairs and spent_s < budget_s
 
-    def _finish(self, name: Name, side: Side) -> None:
-        self._finished[name] = side.finish()
-        if self.number == 0:
+    def _make_images(self, sides: dict[Name, Side]) -> None:
+        """Once both have finished: one side's images would be the other's noise."""
+        if self.number > 0:
+            return
+        for name, side in sides.items():
             self.progress(f"{name.value} makes images", 0, 0)
             self.images[name] = side.images(self.work.request.quality)
 

@@ -49,13 +49,17 @@ class Build(Message, frozen=True):
 
 
 class WarmUp(Message, frozen=True):
-    """Make images until latency has settled, then begin to count.
+    """Make images until latency has settled.
 
     Attributes:
         cores: CPU cores to stay on from now on; empty for no preference.
     """
 
     cores: tuple[int, ...]
+
+
+class Begin(Message, frozen=True):
+    """Sampling begins: count from here."""
 
 
 class TakeSample(Message, frozen=True):
@@ -120,6 +124,10 @@ class WarmedUp(Message, frozen=True):
     warmup_s: tuple[float, ...]
 
 
+class Begun(Message, frozen=True):
+    """Counting."""
+
+
 class Sample(Message, frozen=True):
     """One image was made.
 
@@ -150,7 +158,7 @@ class Finished(Message, frozen=True):
         late_recompiles: those of them that were compiled while sampling.
         conditions: what else went on while sampling, this worker's turns and the other's.
         cpu_s: CPU seconds of this worker while sampling.
-        wall_s: seconds from the end of warm-up until now.
+        wall_s: seconds since sampling began.
     """
 
     memory: PeakMemory
@@ -174,8 +182,8 @@ class Failed(Message, frozen=True):
     out_of_memory: bool = False
 
 
-Request = Build | WarmUp | TakeSample | MakeImages | Finish
-Reply = Hello | Built | WarmedUp | Sample | ImagesMade | Finished | Failed
+Request = Build | WarmUp | Begin | TakeSample | MakeImages | Finish
+Reply = Hello | Built | WarmedUp | Begun | Sample | ImagesMade | Finished | Failed
 _REQUESTS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Request)
 _REPLIES: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Reply)
 

@@ -16,6 +16,8 @@ from safetensors.numpy import load_file
 from perfsuite.device import PeakMemory
 from perfsuite.errors import EnvironmentBroken, SideFailed, WorkerFailed
 from perfsuite.gate.protocol import (
+    Begin,
+    Begun,
     Build,
     Built,
     Channel,
@@ -69,6 +71,9 @@ class Side(Protocol):
 
     def warm_up(self, cores: tuple[int, ...]) -> WarmedUp:
         """Make images until latency has settled."""
+
+    def begin(self) -> None:
+        """Sampling begins: memory, CPU time and what else goes on count from here."""
 
     def sample(self) -> float:
         """Seconds of one image."""
@@ -183,6 +188,10 @@ class WorkerSide:
         """Make images until latency has settled."""
         return self._ask(WarmUp(cores), WarmedUp, self._timeouts.build_s)
 
+    def begin(self) -> None:
+        """Count from here."""
+        self._ask(Begin(), Begun, self._timeouts.image_s)
+
     def sample(self) -> float:
         """Seconds of one image."""
         return self._ask(TakeSample(), Sample, self._timeouts.image_s).seconds
@@ -291,6 +300,10 @@ class FakeSide:
         """One image, as long as the next sample."""
         self._note("warm_up")
         return WarmedUp((self.samples_s[0],))
+
+    def begin(self) -> None:
+        """Only noted."""
+        self._note("begin")
 
     def sample(self) -> float:
         """The next scripted sample."""

@@ -70,14 +70,21 @@ def _judge_memory(tier: TierGate, policy: PairedPolicy) -> MetricVerdict:
 def _judge_compilation(tier: TierGate, policy: PairedPolicy) -> list[MetricVerdict]:
     if not tier.compiles:
         return []
-    verdicts = []
-    for metric, cold in ((Metric.COLD_COMPILE, True), (Metric.WARM_COMPILE, False)):
-        blocks = [block for block in tier.usable if block.cold is cold]
-        if blocks:
-            control = [compile_seconds(block, Name.CONTROL) for block in blocks]
-            treatment = [compile_seconds(block, Name.TREATMENT) for block in blocks]
-            verdicts.append(judge_compile(metric, control, treatment, policy.level))
-    return verdicts
+    return [
+        _judge_compile(tier, Metric.COLD_COMPILE, policy, cold=True),
+        _judge_compile(tier, Metric.WARM_COMPILE, policy, cold=False),
+    ]
+
+
+def _judge_compile(
+    tier: TierGate, metric: Metric, policy: PairedPolicy, *, cold: bool
+) -> MetricVerdict:
+    blocks = [block for block in tier.usable if block.cold is cold]
+    if not blocks:
+        return MetricVerdict(metric, Outcome.INVALID, f"no start gave a {metric.value} to judge")
+    control = [compile_seconds(block, Name.CONTROL) for block in blocks]
+    treatment = [compile_seconds(block, Name.TREATMENT) for block in blocks]
+    return judge_compile(metric, control, treatment, policy.level)
 
 
 def _judge_counts(tier: TierGate) -> list[MetricVerdict]:

@@ -23,6 +23,8 @@ import perfsuite
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import find_device
 from perfsuite.gate.protocol import (
+    Begin,
+    Begun,
     Build,
     Built,
     Failed,
@@ -80,6 +82,8 @@ class Workbench:
                 return self._build(request)
             case WarmUp():
                 return self._warm_up(request)
+            case Begin():
+                return self._begin()
             case TakeSample():
                 return self._sample()
             case MakeImages():
@@ -114,6 +118,10 @@ class Workbench:
         taken: list[float] = []
         while not is_warm(taken):
             taken.append(device.timed(self._image)[0])
+        return WarmedUp(tuple(taken))
+
+    def _begin(self) -> Begun:
+        device = self._built.device
         gc.collect()
         gc.freeze()  # the libraries are millions of objects: going through them takes a sample long
         device.reset_peak_memory()
@@ -121,7 +129,7 @@ class Workbench:
         self._watch = watch_for(device)
         self._watch.start()
         self._cpu_s, self._since_s = time.process_time(), time.monotonic()
-        return WarmedUp(tuple(taken))
+        return Begun()
 
     def _sample(self) -> Sample:
         self._watch.between_samples()
