@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from perfsuite.cli_gate import gate
 from perfsuite.cli_quality import calibrate_quality
 from perfsuite.cli_selftest import selftest
 from perfsuite.cli_session import prepare, progress_line
@@ -81,5 +82,6 @@ def record_references(checkpoint: str, device: str, baselines: str) -> None:
     click.echo(f"{len(references.images)} reference images in {references.folder}")
 
 
+main.add_command(gate)
 main.add_command(calibrate_quality)
 main.add_command(selftest)

@@ -12,7 +12,11 @@
     ├── CalibrationError     thresholds of the quality gate cannot be used
     ├── MetricUnavailable    an optional metric has no package or no weights
     ├── ReferenceImageError  a stored reference image cannot be used
-    └── OutputError          a result cannot be written
+    ├── OutputError          a result cannot be written
+    └── GateError            the upgrade gate could not run
+        ├── EnvironmentBroken … because an environment cannot be built or used
+        ├── WorkerFailed      … because a worker died, hung or answered garbage
+        └── SideFailed        one side raised an error of its own while it was asked to work
 
 Every message is one line: what is wrong, and the command or option that mends it.
 """
@@ -80,3 +84,29 @@ class ReferenceImageError(PerfsuiteError):
 
 class OutputError(PerfsuiteError):
     """A result file or folder cannot be written."""
+
+
+class GateError(PerfsuiteError):
+    """The upgrade gate could not run; nothing is said of the code under test."""
+
+
+class EnvironmentBroken(GateError):
+    """An environment does not install, or perfsuite cannot work in it."""
+
+
+class WorkerFailed(GateError):
+    """A worker died, did not answer in time, or answered something that is no answer."""
+
+
+class SideFailed(GateError):
+    """What runs in a worker raised an error; on the treatment's side alone it is a regression.
+
+    Args:
+        problem: type and first line of the error.
+        mend: where to read more.
+        treatment: whether it was raised on the treatment's side.
+    """
+
+    def __init__(self, problem: str, *, mend: str, treatment: bool) -> None:
+        super().__init__(problem, mend=mend)
+        self.treatment = treatment

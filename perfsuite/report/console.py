@@ -16,7 +16,7 @@ from perfsuite.ladder.table import ordered_changes
 from perfsuite.record import RunRecord
 from perfsuite.report.rows import COLUMNS, LEGEND, notes, rows
 
-_STYLES = {
+STYLES = {
     Outcome.PASSED: "green",
     Outcome.RECORDED: "green",
     Outcome.IMPROVED: "bold green",
@@ -25,6 +25,7 @@ _STYLES = {
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.NO_BASELINE: "yellow",
 }
+"""How each outcome is drawn."""
 
 
 def render_console(record: RunRecord, *, width: int = 80, colour: bool = False) -> str:
@@ -37,7 +38,7 @@ def render_console(record: RunRecord, *, width: int = 80, colour: bool = False) 
             console.print(Padding(Text(note), (0, 0, 0, 2)))
         console.print(Padding(Text(LEGEND, style="dim"), (1, 0, 0, 0)))
 
-    return _drawn(draw, width, colour)
+    return drawn(draw, width, colour)
 
 
 def render_tiers(tiers: Iterable[Tier], *, width: int = 80, colour: bool = False) -> str:
@@ -57,7 +58,7 @@ def render_tiers(tiers: Iterable[Tier], *, width: int = 80, colour: bool = False
                 console.print(Padding(line, (0, 0, 0, 4)))
             console.print()
 
-    return _drawn(draw, width, colour)
+    return drawn(draw, width, colour)
 
 
 def _heading(record: RunRecord) -> str:
@@ -83,14 +84,15 @@ def _results(record: RunRecord) -> Table:
         right = name not in ("tier", "verdict")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows(record):
-        style = _STYLES.get(row.outcome, "") if row.outcome else "red"
+        style = STYLES.get(row.outcome, "") if row.outcome else "red"
         cells = [Text(cell) for cell in row.cells]
         cells[-1].stylize(style)
         table.add_row(*cells)
     return table
 
 
-def _drawn(draw: Callable[[Console], None], width: int, colour: bool) -> str:
+def drawn(draw: Callable[[Console], None], width: int, colour: bool) -> str:
+    """What `draw` prints on a console of that width, without spaces at the ends of lines."""
     buffer = io.StringIO()
     console = Console(
         file=buffer,

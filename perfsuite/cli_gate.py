@@ -1,0 +1,150 @@
+"""The command `gate`: may we upgrade?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfsuite.errors import GateError
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.progress import ProgressLine
+from perfsuite.settings import resolve_settings
+
+if TYPE_CHECKING:
+    from perfsuite.gate.plan import GatePlan
+    from perfsuite.gate.record import GateRecord
+    from perfsuite.gate.session import OpenSide
+
+COULD_NOT_RUN = 4
+INTERRUPTED = 130
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+
+
+@click.command()
+@click.option("--control", required=True, metavar="SPEC", help="What we have.")
+@click.option("--treatment", required=True, metavar="SPEC", help="What we might change to.")
+@click.option("--checkpoint", default="pocket", show_default=True)
+@click.option("--tiers", default=None, help="Tiers to compare, e.g. bf16,int8 (all).")
+@click.option("--tolerance", default=None, help="Slowdown that nobody minds (0.05).")
+@click.option("--budget", default="60", show_default=True, help="Seconds of sampling per tier.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--threads", default=None, help="CPU threads of each side (1 on a CPU).")
+@click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")
+@click.option("--out", default=None, help="Folder for gates/ and envs/ (.perfsuite).")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> None:
+    """Hold two environments against each other, tier by tier, in one verdict.
+
+    SPEC is a virtual environment's folder, a python executable, '.' for the environment that
+    perfsuite runs in, or requirements for pip ("torch==2.14.1", "--pre torch"), for which an
+    environment is built once and kept under --out.
+
+    Ends with exit code 0 if everything passed, 1 if anything regressed, 2 on wrong usage, 3 if it
+    could not be settled, 4 if it could not run, 130 on Ctrl-C.
+    """
+    try:
+        with _ended_like_ctrl_c():
+            record = _run(control, treatment, given)
+    except GateError as error:
+        click.echo(f"could not run: {error}", err=True)
+        raise SystemExit(COULD_NOT_RUN) from None
+    except KeyboardInterrupt:
+        click.echo("interrupted before anything was measured", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    _report(record, markdown)
+    raise SystemExit(record.answer.value)
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """A CI system that cancels a job sends SIGTERM, which would leave the workers behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
+    root = Path.cwd()
+    settings = resolve_settings(given, root)
+    from perfsuite.gate.environments import Environments
+    from perfsuite.gate.spec import parse_spec
+
+    specs = (parse_spec(control), parse_spec(treatment))
+    with quietly():
+        import_libraries()
+        from perfsuite.gate.plan import prepare_gate
+        from perfsuite.gate.session import Session
+    plan = prepare_gate(settings, control, treatment, root)
+    environments = Environments(settings.out / "envs", lambda line: click.echo(line, err=True))
+    pythons = [environments.provide(spec) for spec in specs]
+    line = ProgressLine(sys.stderr)
+    try:
+        with open_workers(plan, pythons[0], pythons[1]) as open_side:
+            session = Session(plan, open_side, line)
+            record = session.run()
+    finally:
+        line.end()
+    click.echo(f"record: {session.path}", err=True)
+    return record
+
+
+@contextmanager
+def open_workers(plan: GatePlan, control: Path, treatment: Path) -> Iterator[OpenSide]:
+    """A way to start workers, whose scratch and compile caches are gone afterwards."""
+    import perfsuite
+    from perfsuite.gate.side import Launch, Name, WorkerSide
+
+    pythons = {Name.CONTROL: control, Name.TREATMENT: treatment}
+    logs = plan.out / "gates" / plan.record.gate_id
+    logs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="perfsuite-gate-") as temporary:
+        scratch = Path(temporary)
+        source = scratch / "source"
+        source.mkdir()
+        # Alone in a folder: the folder that it lies in may hold this environment's packages too.
+        (source / "perfsuite").symlink_to(Path(perfsuite.__file__).resolve().parent)
+
+        def open_side(name: Name, tier: str) -> WorkerSide:
+            return WorkerSide(
+                Launch(
+                    name=name,
+                    python=pythons[name],
+                    source=source,
+                    log=logs / f"{tier}-{name.value}.log",
+                    scratch=scratch,
+                    cache=scratch / "cache" / tier / name.value,
+                )
+            )
+
+        yield open_side
+
+
+def _report(record: GateRecord, markdown: Path | None) -> None:
+    from perfsuite.report.gate import render_gate_console, render_gate_markdown
+    from perfsuite.storage import write_whole
+
+    width = min(shutil.get_terminal_size().columns, 100)
+    colour = sys.stdout.isatty()
+    click.echo(render_gate_console(record, width=width, colour=colour), nl=False)
+    text = render_gate_markdown(record)
+    if markdown is not None:
+        write_whole(markdown, text.encode())
+    summary = os.environ.get(SUMMARY_VARIABLE)
+    if summary:
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(text)

@@ -1,0 +1,167 @@
+"""One gate: for each tier, blocks of both sides until the question is settled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from perfsuite.errors import EnvironmentBroken, GateError, SideFailed
+from perfsuite.gate.blocks import BlockTaker
+from perfsuite.gate.plan import GatePlan, compiles
+from perfsuite.gate.record import Failure, GateRecord, TierGate, save_gate
+from perfsuite.gate.side import Name, Side
+from perfsuite.gate.verdicts import FEWEST_BLOCKS, judge_tier, paired_blocks
+from perfsuite.judge.paired import compare, is_settled
+from perfsuite.ladder import Tier
+from perfsuite.progress import Progress
+
+OpenSide = Callable[[Name, str], Side]
+"""Starts one side for a tier of that name."""
+
+
+class Line(Protocol):
+    """Says what is going on; `perfsuite.progress.ProgressLine` is one."""
+
+    def begin(self, title: str) -> None:
+        """What the next steps are about."""
+
+    def update(self, what: str, done: int, total: int) -> None:
+        """One step."""
+
+
+@dataclass
+class Session:
+    """A gate under way.
+
+    Attributes:
+        plan: what it will do.
+        open_side: starts one side.
+        line: told of every step.
+        clock: seconds.
+        record: what has come out so far; saved after every block.
+    """
+
+    plan: GatePlan
+    open_side: OpenSide
+    line: Line
+    clock: Callable[[], float] = time.monotonic
+    record: GateRecord = field(init=False)
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.record = self.plan.record
+
+    def run(self) -> GateRecord:
+        """Every tier, one after the other.
+
+        Ctrl-C ends the tier that is under way; the record keeps what it has got.
+
+        Raises:
+            EnvironmentBroken: a side cannot work at all.
+        """
+        try:
+            for tier in self.plan.tiers:
+                self.line.begin(tier.name)
+                self._run_tier(tier)
+            self.record = replace(self.record, complete=True)
+        except KeyboardInterrupt:
+            self.record = replace(self.record, interrupted=True)
+        self.path = save_gate(self.record, self.plan.out)
+        return self.record
+
+    def _run_tier(self, tier: Tier) -> None:
+        self._keep(TierGate(tier.name, compiles(tier)))
+        try:
+            for number in range(self.record.policy.blocks):
+                self._take(tier, number)
+                if self._is_settled(tier):
+                    return
+        except EnvironmentBroken as error:
+            self._fail(tier, Failure(None, str(error)))
+            raise
+        except SideFailed as error:
+            self._fail(tier, self._blame(tier, error))
+        except GateError as error:
+            self._fail(tier, Failure(None, str(error)))
+
+    def _take(self, tier: Tier, number: int) -> None:
+        """One block; what an error leaves of it is kept, and never judged."""
+        work = self.plan.work
+        request = msgspec.structs.replace(work.request, tier=tier.name)
+        taker = BlockTaker(
+            replace(work, request=request),
+            lambda name: self.open_side(name, tier.name),
+            number,
+            self._progress(number),
+            self.clock,
+        )
+        spoilt: str | None = "the block was not finished"
+        try:
+            block = taker.take()
+            spoilt = None
+        finally:
+            self._meet(taker)
+            if spoilt is not None:
+                block = taker.record(spoilt)
+            known = self._known(tier)
+            if block.samples:
+                known = replace(known, blocks=(*known.blocks, block))
+            self._keep(known)
+        self._judge(tier, taker)
+
+    def _judge(self, tier: Tier, taker: BlockTaker) -> None:
+        known = self._known(tier)
+        if taker.images:
+            control, treatment = taker.images[Name.CONTROL], taker.images[Name.TREATMENT]
+            judge = self.plan.images
+            known = replace(
+                known,
+                control_images=judge.against_references(tier, control),
+                treatment_images=judge.against_references(tier, treatment),
+                same_images=judge.against_each_other(tier, control, treatment),
+            )
+        self._keep(replace(known, verdicts=judge_tier(known, self.record.policy)))
+
+    def _is_settled(self, tier: Tier) -> bool:
+        blocks = paired_blocks(self._known(tier))
+        policy = self.record.policy
+        return len(blocks) >= FEWEST_BLOCKS and is_settled(compare(blocks, policy), policy)
+
+    def _blame(self, tier: Tier, error: SideFailed) -> Failure:
+        """An error of the treatment is a regression if it came before anything had worked."""
+        name = Name.TREATMENT if error.treatment else Name.CONTROL
+        is_regression = error.treatment and not self._known(tier).usable
+        return Failure(name, f"{name.value}: {error}", is_regression)
+
+    def _fail(self, tier: Tier, failure: Failure) -> None:
+        self._keep(replace(self._known(tier), failure=failure))
+
+    def _meet(self, taker: BlockTaker) -> None:
+        control, treatment = self.record.control, self.record.treatment
+        for name, hello in taker.hellos.items():
+            if name is Name.CONTROL:
+                control = control.met(hello)
+            else:
+                treatment = treatment.met(hello)
+        self.record = replace(self.record, control=control, treatment=treatment)
+
+    def _progress(self, number: int) -> Progress:
+        blocks = self.record.policy.blocks
+
+        def update(what: str, done: int, total: int) -> None:
+            count = f" {done}" if done else ""
+            self.line.update(f"start {number + 1} of up to {blocks}: {what}{count}", done, total)
+
+        return update
+
+    def _known(self, tier: Tier) -> TierGate:
+        return next(each for each in self.record.tiers if each.tier == tier.name)
+
+    def _keep(self, tier: TierGate) -> None:
+        self.record = self.record.with_tier(tier)
+        self.path = save_gate(self.record, self.plan.out)

@@ -1,0 +1,105 @@
+"""From what a tier's blocks have measured to its verdicts."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import TypeVar
+
+from perfsuite.gate.record import BlockRecord, StartFacts, TierGate
+from perfsuite.gate.side import Name
+from perfsuite.judge import Outcome
+from perfsuite.judge.paired import Block, PairedPolicy, judge_paired
+from perfsuite.judge.sides import (
+    Metric,
+    MetricVerdict,
+    judge_compile,
+    judge_count,
+    judge_memory,
+    judge_references,
+    judge_same_images,
+)
+
+FEWEST_BLOCKS = 2
+"""One start of each side cannot show how much starts differ."""
+_SHORTEST_COMPILE_S = 1e-3
+Value = TypeVar("Value")
+
+
+def paired_blocks(tier: TierGate) -> tuple[Block, ...]:
+    """Samples that may be judged."""
+    return tuple(
+        Block(block.seconds(Name.CONTROL), block.seconds(Name.TREATMENT), block.interleaved)
+        for block in tier.usable
+    )
+
+
+def judge_tier(tier: TierGate, policy: PairedPolicy) -> tuple[MetricVerdict, ...]:
+    """Every verdict that the blocks so far allow."""
+    verdicts = [_judge_latency(tier, policy)]
+    if tier.usable:
+        verdicts.append(_judge_memory(tier, policy))
+        verdicts += _judge_compilation(tier, policy)
+        verdicts += _judge_counts(tier)
+    if tier.control_images is not None and tier.treatment_images is not None:
+        verdicts.append(judge_references(tier.control_images, tier.treatment_images))
+    if tier.same_images is not None:
+        verdicts.append(judge_same_images(tier.same_images))
+    return tuple(verdicts)
+
+
+def compile_seconds(block: BlockRecord, side: Name) -> float:
+    """Seconds by which a side's first image was longer than its others."""
+    usual_s = statistics.median(block.seconds(side))
+    return max(block.starts[side].first_image_s - usual_s, _SHORTEST_COMPILE_S)
+
+
+def _judge_latency(tier: TierGate, policy: PairedPolicy) -> MetricVerdict:
+    if len(tier.usable) >= FEWEST_BLOCKS:
+        return judge_paired(paired_blocks(tier), policy, tier.spent_s)
+    spoilt = [block.spoilt for block in tier.blocks if block.spoilt]
+    reason = spoilt[-1] if spoilt else "fewer than two starts of both sides"
+    return MetricVerdict(Metric.LATENCY, Outcome.INVALID, reason)
+
+
+def _judge_memory(tier: TierGate, policy: PairedPolicy) -> MetricVerdict:
+    control, treatment = _of_both(tier, lambda facts: facts.memory.peak_bytes)
+    return judge_memory(control, treatment, policy.tolerance)
+
+
+def _judge_compilation(tier: TierGate, policy: PairedPolicy) -> list[MetricVerdict]:
+    if not tier.compiles:
+        return []
+    return [
+        _judge_compile(tier, Metric.COLD_COMPILE, policy, cold=True),
+        _judge_compile(tier, Metric.WARM_COMPILE, policy, cold=False),
+    ]
+
+
+def _judge_compile(
+    tier: TierGate, metric: Metric, policy: PairedPolicy, *, cold: bool
+) -> MetricVerdict:
+    blocks = [block for block in tier.usable if block.cold is cold]
+    if not blocks:
+        return MetricVerdict(metric, Outcome.INVALID, f"no start gave a {metric.value} to judge")
+    control = [compile_seconds(block, Name.CONTROL) for block in blocks]
+    treatment = [compile_seconds(block, Name.TREATMENT) for block in blocks]
+    return judge_compile(metric, control, treatment, policy.level)
+
+
+def _judge_counts(tier: TierGate) -> list[MetricVerdict]:
+    breaks = _of_both(tier, lambda facts: facts.graph_breaks)
+    recompiles = _of_both(tier, lambda facts: facts.recompiles)
+    return [
+        judge_count(Metric.GRAPH_BREAKS, *breaks),
+        judge_count(Metric.RECOMPILES, *recompiles),
+    ]
+
+
+def _of_both(
+    tier: TierGate, read: Callable[[StartFacts], Value]
+) -> tuple[list[Value], list[Value]]:
+    """One number of every start: the control's, and the treatment's."""
+    control = [read(block.starts[Name.CONTROL]) for block in tier.usable]
+    treatment = [read(block.starts[Name.TREATMENT]) for block in tier.usable]
+    return control, treatment

@@ -1,0 +1,53 @@
+"""One side of the gate, in the Python environment under test: `python -m perfsuite.gate.worker`.
+
+This module imports nothing but the standard library until the pipes are safe: libraries print while
+they are imported too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import BinaryIO
+
+
+def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Requests and replies, out of reach of everything that reads or prints.
+
+    Returns:
+        Where requests come in and where replies go out; standard input is empty from now on, and
+        standard output goes to standard error.
+    """
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def head(error: BaseException) -> str:
+    """Type and first line of an error."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
+
+
+def main() -> None:
+    """Serve whoever started this process; what cannot even be imported is said, too."""
+    requests, replies = take_over_pipes()
+    try:
+        from perfsuite.libraries import import_libraries
+
+        import_libraries()
+        from perfsuite.gate.workbench import serve
+    except Exception as error:
+        # By hand: the library that writes the other replies may be what is missing.
+        failed = {"message": "Failed", "error": head(error)}
+        replies.write(json.dumps(failed).encode() + b"\n")
+        return
+    serve(requests, replies)
+
+
+if __name__ == "__main__":
+    main()

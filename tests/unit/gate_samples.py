@@ -1,0 +1,146 @@
+"""Builders of the gate's dataclasses, filled in so that a test states only what it is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from perfsuite.device import PeakMemory
+from perfsuite.gate.blocks import Work
+from perfsuite.gate.images import SideJudge
+from perfsuite.gate.plan import GatePlan
+from perfsuite.gate.protocol import Build, Finished, Hello
+from perfsuite.gate.record import (
+    SCHEMA,
+    BlockRecord,
+    GateRecord,
+    SideFacts,
+    StartFacts,
+    TierGate,
+    TimedSample,
+)
+from perfsuite.gate.side import FakeSide, Name
+from perfsuite.generation import GeneratedImage
+from perfsuite.judge.paired import PairedPolicy
+from perfsuite.ladder import find_tiers
+from perfsuite.measure.conditions import Conditions
+from perfsuite.workload import Workload
+from tests.unit.samples import environment
+
+WORK = Workload(("A fox in the snow",), (0,), 1, 5.0, 64, 64)
+
+
+def hello(**packages: str) -> Hello:
+    return Hello("/src/perfsuite", "/env", "3.11.7", packages or {"torch": "2.13.0"})
+
+
+def image(seed: int = 0) -> GeneratedImage:
+    """A picture of noise: as good as any other for arithmetic."""
+    generator = np.random.default_rng(seed)
+    pixels = generator.random((64, 64, 3), dtype=np.float32)
+    latents = generator.normal(size=(4, 8, 8)).astype(np.float32)
+    return GeneratedImage(next(WORK.shots()), pixels, latents)
+
+
+def finished(
+    *, peak_bytes: int = 1 << 30, breaks: int = 0, recompiles: int = 0, late: int = 0
+) -> Finished:
+    return Finished(
+        PeakMemory(peak_bytes, "fake"), breaks, recompiles, late, Conditions(), 0.0, 1.0
+    )
+
+
+def facts(*, first_image_s: float = 5.0, peak_bytes: int = 1 << 30) -> StartFacts:
+    memory = PeakMemory(peak_bytes, "fake")
+    return StartFacts(0.5, first_image_s, (0.2,), memory, 0, 0, 0, (), Conditions())
+
+
+def block(ratio: float = 1.0, *, cold: bool = False, spoilt: str | None = None) -> BlockRecord:
+    """Ten pairs without scatter, of that ratio."""
+    pair = (TimedSample(Name.CONTROL, 0.2), TimedSample(Name.TREATMENT, 0.2 * ratio))
+    starts = {name: facts() for name in Name}
+    return BlockRecord(cold, True, pair * 10, starts, sampling_s=4.0, spoilt=spoilt)
+
+
+def tier(ratio: float = 1.0, *, compiles: bool = False) -> TierGate:
+    return TierGate("bf16", compiles, (block(ratio, cold=True), block(ratio), block(ratio)))
+
+
+def gate_record(*tiers: TierGate, wanted: tuple[str, ...] | None = None) -> GateRecord:
+    return GateRecord(
+        schema=SCHEMA,
+        gate_id="20261124T030000Z-0000",
+        environment=environment(),
+        control=SideFacts(".").met(hello(torch="2.13.0")),
+        treatment=SideFacts("torch==2.14.1").met(hello(torch="2.14.1")),
+        checkpoint="pocket",
+        identity="sha256:0123456789ab",
+        latency_workload=WORK,
+        quality_workload=WORK,
+        policy=PairedPolicy(),
+        budget_s=40.0,
+        cores=(1,),
+        wanted=tuple(each.tier for each in tiers) if wanted is None else wanted,
+        tiers=tiers,
+    )
+
+
+def plan(out: Path, *tiers: str, budget_s: float = 40.0) -> GatePlan:
+    names = tiers or ("bf16",)
+    request = Build("", "pocket", WORK, WORK, "cpu", 1)
+    work = Work(request, (1,), budget_s / 4, usable_cores=2, threads=1, fewest_pairs=2)
+    return GatePlan(
+        find_tiers(names), work, SideJudge(WORK, None, None), gate_record(wanted=names), out
+    )
+
+
+class Opener:
+    """Opens fakes that note their events in one list, on a clock that their samples wind.
+
+    Args:
+        control_s: seconds of each of the control's samples.
+        treatment_s: seconds of each of the treatment's samples.
+        errors: by side, what methods raise instead; by the tier's name and the method's.
+    """
+
+    def __init__(
+        self,
+        control_s: float = 1.0,
+        treatment_s: float = 1.0,
+        errors: dict[Name, dict[tuple[str, str], BaseException]] | None = None,
+    ) -> None:
+        self.events: list[str] = []
+        self.fakes: list[FakeSide] = []
+        self.finished = {name: finished() for name in Name}
+        self._seconds = {Name.CONTROL: control_s, Name.TREATMENT: treatment_s}
+        self._errors = errors or {}
+
+    def __call__(self, name: Name, tier: str) -> FakeSide:
+        mine = self._errors.get(name, {})
+        fake = FakeSide(
+            name,
+            self.events,
+            [self._seconds[name]],
+            hello(),
+            finished=self.finished[name],
+            pictures=(image(),),
+            errors={method: error for (of, method), error in mine.items() if of == tier},
+        )
+        self.fakes.append(fake)
+        return fake
+
+    def clock(self) -> float:
+        """Seconds that all samples so far have taken."""
+        count = {name: self.events.count(f"{name.value} sample") for name in Name}
+        return sum(self._seconds[name] * count[name] for name in Name)
+
+
+class SilentLine:
+    """A progress line that nobody sees."""
+
+    def begin(self, title: str) -> None:
+        """Nothing."""
+
+    def update(self, what: str, done: int, total: int) -> None:
+        """Nothing."""

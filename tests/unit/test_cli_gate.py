@@ -1,0 +1,179 @@
+"""The command `gate`: exit codes with fakes, and once with two real workers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from perfsuite import cli_gate
+from perfsuite.checkpoints import Checkpoint, registry
+from perfsuite.cli import main
+from perfsuite.errors import EnvironmentBroken, SideFailed, WorkerFailed
+from perfsuite.gate.environments import Environments
+from perfsuite.gate.record import GateRecord, load_gate
+from perfsuite.gate.side import Name
+from tests.unit.gate_samples import Opener
+
+
+@pytest.fixture
+def small_pocket(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    """`pocket` with hardly anything to do; workers take its weights and this work."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(cli_gate.SUMMARY_VARIABLE, raising=False)
+    small = dataclasses.replace(quick, name="pocket")
+    monkeypatch.setitem(registry._CHECKPOINTS, "pocket", small)
+    return small
+
+
+def gate(*arguments: str, control: str = ".", treatment: str = ".") -> Result:
+    command = ["gate", "--control", control, "--treatment", treatment]
+    return CliRunner().invoke(main, [*command, "--tiers", "bf16", "--budget", "0.2", *arguments])
+
+
+def played(monkeypatch: pytest.MonkeyPatch, opener: Opener) -> None:
+    """Have the command's sides played by fakes."""
+
+    @contextlib.contextmanager
+    def open_fakes(*_: Any) -> Iterator[Opener]:
+        yield opener
+
+    monkeypatch.setattr(cli_gate, "open_workers", open_fakes)
+
+
+def of_treatment(method: str, error: BaseException) -> Opener:
+    return Opener(errors={Name.TREATMENT: {("bf16", method): error}})
+
+
+def the_record(folder: Path) -> GateRecord:
+    (path,) = folder.glob(".perfsuite/gates/*.json")
+    return load_gate(path)
+
+
+BAD_GRAPH = SideFailed("RuntimeError: bad graph", mend="read its log", treatment=True)
+DIED = WorkerFailed("the treatment worker died", mend="read its log")
+NO_DIFFUSERS = EnvironmentBroken("no diffusers", mend="install it")
+
+
+@pytest.mark.usefixtures("small_pocket")
+@pytest.mark.parametrize(
+    ("opener", "code", "said"),
+    [
+        (Opener(), 0, "passed: the treatment is no worse"),
+        (Opener(1.0, 1.5), 1, "bf16 1 s 1.5 s"),
+        (of_treatment("build", BAD_GRAPH), 1, "bf16: treatment: RuntimeError: bad graph"),
+        (Opener(1.0, 1.05), 3, "inconclusive"),
+        (of_treatment("sample", DIED), 4, "the treatment worker died"),
+        (of_treatment("start", NO_DIFFUSERS), 4, "could not run: no diffusers: install it"),
+        (of_treatment("sample", KeyboardInterrupt()), 130, "interrupted: what was measured"),
+    ],
+)
+def test_the_exit_code_tells_what_was_found(
+    monkeypatch: pytest.MonkeyPatch, opener: Opener, code: int, said: str
+) -> None:
+    played(monkeypatch, opener)
+    result = gate()
+    assert result.exit_code == code, result.output
+    assert said in " ".join(result.output.split())
+
+
+@pytest.mark.usefixtures("small_pocket")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--treatment", "./nowhere"), "./nowhere does not exist"),
+        (("--tiers", "bf17"), "unknown tier 'bf17'"),
+        (("--tolerance", "much"), "cannot be 'much'"),
+        (("--budget", "0"), "cannot be '0'"),
+        (("--checkpoint", "nowhere"), "unknown checkpoint 'nowhere'"),
+        (("--device", "abacus"), "no 'abacus' device"),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    opener = Opener()
+    played(monkeypatch, opener)
+    result = gate(*arguments)
+    assert result.exit_code == 2
+    assert said in result.output
+    assert opener.events == []
+
+
+@pytest.mark.usefixtures("small_pocket")
+def test_an_environment_that_does_not_install_could_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: Environments, spec: object) -> Path:
+        raise EnvironmentBroken("pip cannot install it (No matching distribution)", mend="correct")
+
+    monkeypatch.setattr(Environments, "provide", refuse)
+    result = gate(treatment="torch==99")
+    assert result.exit_code == 4
+    assert "could not run: pip cannot install it (No matching distribution)" in result.output
+
+
+@pytest.mark.usefixtures("small_pocket")
+def test_markdown_goes_to_its_file_and_to_the_jobs_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv(cli_gate.SUMMARY_VARIABLE, str(summary))
+    played(monkeypatch, Opener())
+    assert gate("--markdown", "gate.md").exit_code == 0
+    text = (tmp_path / "gate.md").read_text()
+    assert text.startswith("### perfsuite gate: passed")
+    assert summary.read_text() == f"before\n{text}"
+
+
+@pytest.mark.usefixtures("small_pocket")
+def test_a_cancelled_job_is_an_interrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cancelled(Opener):
+        def clock(self) -> float:
+            return super().clock()
+
+        def __call__(self, name: Name, tier: str) -> Any:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().__call__(name, tier)
+
+    played(monkeypatch, Cancelled())
+    assert gate().exit_code == 130
+    assert the_record(tmp_path).interrupted
+
+
+def test_two_real_workers_pass_against_each_other(small_pocket: Checkpoint, tmp_path: Path) -> None:
+    """What two environments hold is the same here, so nothing may be found but noise."""
+    recorded = CliRunner().invoke(main, ["record-references", "pocket"])
+    assert recorded.exit_code == 0, recorded.output
+    # A tolerance that noise cannot reach, so that two starts of each side settle it.
+    result = gate("--tolerance", "1", treatment=sys.executable)
+    record = the_record(tmp_path)
+    assert result.exit_code == 0, (result.output, json.dumps(str(record)))
+    (tier,) = record.tiers
+    assert len(tier.blocks) == 2
+    assert [block.cold for block in tier.blocks] == [True, False]
+    for block in tier.blocks:
+        sides = [each.side for each in block.samples]
+        assert sides[::4] == sides[3::4]
+        assert sides[1::4] == sides[2::4]
+    assert tier.same_images is not None
+    assert tier.same_images.worst.ssim == 1.0
+    assert tier.treatment_images is not None
+    assert record.is_self_comparison
+    assert "both sides hold the same packages" in result.output
+    assert record.control.packages is not None
+    assert "torch" in record.control.packages
+    logs = {path.name for path in tmp_path.glob(".perfsuite/gates/*/*.log")}
+    assert logs == {"bf16-control.log", "bf16-treatment.log"}
