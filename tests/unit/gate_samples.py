@@ -102,6 +102,7 @@ class Opener:
         control_s: seconds of each of the control's samples.
         treatment_s: seconds of each of the treatment's samples.
         errors: by side, what methods raise instead; by the tier's name and the method's.
+        swing: fraction by which the treatment is slower in every other start.
     """
 
     def __init__(
@@ -109,19 +110,24 @@ class Opener:
         control_s: float = 1.0,
         treatment_s: float = 1.0,
         errors: dict[Name, dict[tuple[str, str], BaseException]] | None = None,
+        *,
+        swing: float = 0.0,
     ) -> None:
         self.events: list[str] = []
         self.fakes: list[FakeSide] = []
         self.finished = {name: finished() for name in Name}
         self._seconds = {Name.CONTROL: control_s, Name.TREATMENT: treatment_s}
         self._errors = errors or {}
+        self._swing = swing
 
     def __call__(self, name: Name, tier: str) -> FakeSide:
         mine = self._errors.get(name, {})
+        starts = sum(1 for fake in self.fakes if fake.name is name)
+        swing = self._swing if name is Name.TREATMENT and starts % 2 else 0.0
         fake = FakeSide(
             name,
             self.events,
-            [self._seconds[name]],
+            [self._seconds[name] * (1 + swing)],
             hello(),
             finished=self.finished[name],
             pictures=(image(),),

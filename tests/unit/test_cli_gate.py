@@ -71,7 +71,7 @@ NO_DIFFUSERS = EnvironmentBroken("no diffusers", mend="install it")
         (Opener(), 0, "passed: the treatment is no worse"),
         (Opener(1.0, 1.5), 1, "bf16 1 s 1.5 s"),
         (of_treatment("build", BAD_GRAPH), 1, "bf16: treatment: RuntimeError: bad graph"),
-        (Opener(1.0, 1.05), 3, "inconclusive"),
+        (Opener(swing=0.2), 3, "inconclusive"),
         (of_treatment("sample", DIED), 4, "the treatment worker died"),
         (of_treatment("start", NO_DIFFUSERS), 4, "could not run: no diffusers: install it"),
         (of_treatment("sample", KeyboardInterrupt()), 130, "interrupted: what was measured"),

@@ -171,7 +171,7 @@ def test_equal_sides_pass_after_two_blocks(tmp_path: Path) -> None:
 
 
 def test_a_question_that_is_not_settled_takes_all_blocks(tmp_path: Path) -> None:
-    record = run(tmp_path, Opener(1.0, 1.05))
+    record = run(tmp_path, Opener(swing=0.2))
     assert len(record.tiers[0].blocks) == record.policy.blocks
 
 
