@@ -32,6 +32,7 @@ REQUIRED_SHARE = 0.95
 @click.option("--tiers", default=None, help="Tiers to try, e.g. fp32,int8.")
 @click.option("--only", multiple=True, help="With --quality: a fault's name or part of it.")
 @click.option("--repeats", type=click.IntRange(1, 1000), help="With --quality: tiers, new seeds.")
+@click.option("--after", default=0, type=click.IntRange(0), help="Repeats made before: new seeds.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--baselines", default="baselines", show_default=True)
 @click.option("--out", default=".perfsuite", show_default=True, help="Folder for selftest/.")
@@ -41,6 +42,7 @@ def selftest(
     tiers: str | None,
     only: tuple[str, ...],
     repeats: int | None,
+    after: int,
     device: str,
     baselines: str,
     out: str,
@@ -72,7 +74,7 @@ def selftest(
             mend=f"perfsuite record-references {checkpoint}",
         )
     if repeats is not None:
-        _repeat(run, repeats)
+        _repeat(run, repeats, after)
         return
     with progress_line() as line, quietly():
         report = _try_all(run, only, line)
@@ -117,14 +119,15 @@ def _check_plan(plan: TrialPlan, out: str) -> Path:
     return folder
 
 
-def _repeat(run: Run, repeats: int) -> None:
+def _repeat(run: Run, repeats: int, after: int) -> None:
     from perfsuite.selftest.quality.repeats import Repeat, repeat_tiers, summary
     from perfsuite.storage import write_json
 
     done: list[Repeat] = []
-    path = run.settings.out / "selftest" / "repeats.json"
+    name = f"repeats-after-{after}.json" if after else "repeats.json"
+    path = run.settings.out / "selftest" / name
     with progress_line() as line, quietly():
-        for each in repeat_tiers(run, repeats, line.begin, line.update):
+        for each in repeat_tiers(run, repeats, line.begin, line.update, after=after):
             done.append(each)
             write_json(path, done)
     for said in summary(tuple(done)):

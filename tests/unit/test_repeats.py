@@ -52,6 +52,17 @@ def test_every_set_has_seeds_of_its_own_and_is_judged_alone(
     assert {len(each.verdict.scores) for each in done} == {4}
 
 
+def test_repeats_that_were_made_before_are_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeats, "make_references", lambda *_: ())
+    monkeypatch.setattr(repeats, "references_of", lambda *_: None)
+    monkeypatch.setattr(
+        repeats, "score_tier", lambda run, tier, work, *_: [score(1, s.seed) for s in work.shots()]
+    )
+    run = a_run(SimpleNamespace(bars=lambda tier: BARS))
+    done = repeat_tiers(run, 2, lambda _: None, lambda *_: None, after=3)
+    assert [each.seeds for each in done] == [(1006, 1007), (1008, 1009)]
+
+
 def test_the_summary_counts_and_names_what_failed() -> None:
     done = (
         Repeat("bf16", (1000, 1001), judge_scores((score(0.999),), BARS)),

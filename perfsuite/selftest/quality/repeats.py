@@ -47,9 +47,16 @@ class Repeat:
 
 
 def repeat_tiers(
-    run: Run, repeats: int, begin: Callable[[str], None], progress: Progress
+    run: Run, repeats: int, begin: Callable[[str], None], progress: Progress, *, after: int = 0
 ) -> Iterator[Repeat]:
     """Every tier above the foot on fresh sets of seeds.
+
+    Args:
+        run: names checkpoint, tiers, device and thresholds.
+        repeats: how many.
+        begin: told of each chunk.
+        progress: told of each image.
+        after: repeats that have been made before; their seeds are left out.
 
     Raises:
         CalibrationError: there are no thresholds.
@@ -62,14 +69,14 @@ def repeat_tiers(
     per_set = len(run.checkpoint.quality.seeds)
     for done in range(0, repeats, CHUNK):
         sets = min(CHUNK, repeats - done)
-        first = FIRST_SEED + done * per_set
+        first = FIRST_SEED + (after + done) * per_set
         workload = widened(run.checkpoint.quality, sets * per_set, first=first)
-        begin(f"fp32, repeat {done + 1}")
+        begin(f"fp32, repeat {after + done + 1}")
         references = references_of(make_references(run, workload, progress), workload)
         for tier in run.tiers:
             if tier.parent is None or tier.reference is not None:
                 continue
-            begin(f"{tier.name}, repeat {done + 1}")
+            begin(f"{tier.name}, repeat {after + done + 1}")
             scores = score_tier(run, tier, workload, references, progress)
             yield from _judged(run, tier, workload, scores)
 
