@@ -1,6 +1,6 @@
 # make perf   measure every tier of the ladder and hold it against its baseline
 # make test   this project's own tests
-# make lint   ruff and mypy
+# make lint   ruff, mypy; actionlint and zizmor for the workflows
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -17,6 +17,8 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github/workflows
 
 $(INSTALLED): pyproject.toml baselines/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the pinned versions need Python 3.11 or newer: make PYTHON=python3.11")'
