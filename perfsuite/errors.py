@@ -38,6 +38,12 @@ class PerfsuiteError(Exception):
         self.mend = mend
 
 
+def head_of(error: BaseException) -> str:
+    """Type and first line of any error, for records and tables."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
+
+
 class SettingsError(PerfsuiteError):
     """An option or a key of ``[tool.perfsuite]`` has a value that cannot be used."""
 

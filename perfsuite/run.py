@@ -18,6 +18,7 @@ from perfsuite.baselines import Baseline, BaselineStore, RecordedRun, TierBaseli
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
 from perfsuite.environment import Environment
+from perfsuite.errors import head_of
 from perfsuite.judge import Outcome, disqualification
 from perfsuite.judge.comparison import Comparison, compare, control_mismatch
 from perfsuite.judge.family import holm_level
@@ -91,9 +92,7 @@ class Run:
 
     def note_failure(self, tier: Tier, error: BaseException) -> None:
         """Keep the first line of what stopped a tier."""
-        lines = str(error).strip().splitlines() or [""]
-        head = f"{type(error).__name__}: {lines[0]}"
-        self._save(replace(self.record.result(tier.name), error=head))
+        self._save(replace(self.record.result(tier.name), error=head_of(error)))
 
     def sampling_goal(self, tier: Tier) -> Goal | None:
         """How many samples of a tier are wanted; None where the whole budget is to be spent.

@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 import perfsuite
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import find_device
+from perfsuite.errors import head_of
 from perfsuite.gate.protocol import (
     Begin,
     Begun,
@@ -42,7 +43,6 @@ from perfsuite.gate.protocol import (
     decode_request,
     encode,
 )
-from perfsuite.gate.worker import head
 from perfsuite.generation import generate, run
 from perfsuite.ladder import BuiltTier, build_tier, find_tiers
 from perfsuite.libraries import quietly
@@ -74,7 +74,7 @@ class Workbench:
             return self._do(request)
         except Exception as error:
             out_of_memory = isinstance(error, torch.OutOfMemoryError)
-            return Failed(head(error), out_of_memory=out_of_memory)
+            return Failed(head_of(error), out_of_memory=out_of_memory)
 
     def _do(self, request: Request) -> Reply:
         match request:

@@ -1,6 +1,6 @@
 """One side of the gate, in the Python environment under test: `python -m perfsuite.gate.worker`.
 
-This module imports nothing but the standard library until the pipes are safe: libraries print while
+This module imports nothing that needs more than the standard library until the pipes are safe: libraries print while
 they are imported too.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 from typing import BinaryIO
+
+from perfsuite.errors import head_of
 
 
 def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -27,12 +29,6 @@ def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def head(error: BaseException) -> str:
-    """Type and first line of an error."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
-
-
 def main() -> None:
     """Serve whoever started this process; what cannot even be imported is said, too."""
     requests, replies = take_over_pipes()
@@ -43,7 +39,7 @@ def main() -> None:
         from perfsuite.gate.workbench import serve
     except Exception as error:
         # By hand: the library that writes the other replies may be what is missing.
-        failed = {"message": "Failed", "error": head(error)}
+        failed = {"message": "Failed", "error": head_of(error)}
         replies.write(json.dumps(failed).encode() + b"\n")
         return
     serve(requests, replies)

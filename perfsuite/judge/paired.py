@@ -21,13 +21,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from perfsuite.judge.outcome import Outcome
+from perfsuite.judge.power import POWER, quantile
 from perfsuite.judge.sides import Metric, MetricVerdict
 
-POWER = 0.95
-"""Probability with which the smallest visible slowdown would have been called a regression."""
 _MAD_EFFICIENCY = 0.37
 """Of the median absolute deviation as an estimate of a normal spread: n samples know as much as
 0.37 n do with the standard deviation."""
@@ -152,7 +149,7 @@ class Comparison:
 
     def interval(self, level: float) -> tuple[float, float]:
         """Interval of the effect, whose ends are each wrong with probability `level`."""
-        half_width = float(stats.t.isf(level, self.freedom)) * self.error
+        half_width = quantile(1 - level, self.freedom) * self.error
         return self.estimate - half_width, self.estimate + half_width
 
 
@@ -237,8 +234,8 @@ def seconds_to_settle(comparison: Comparison, policy: PairedPolicy, spent_s: flo
         None if starts differ so much that no number of samples would do.
     """
     aim = _twice(policy)
-    critical = float(stats.t.isf(policy.look_level, comparison.freedom))
-    power = float(stats.t.ppf(POWER, comparison.freedom))
+    critical = quantile(1 - policy.look_level, comparison.freedom)
+    power = quantile(POWER, comparison.freedom)
     needed = min((aim - policy.bar) / power, aim / (critical + power))
     within = comparison.error**2 - comparison.process_variance
     allowed = needed**2 - comparison.process_variance
@@ -249,8 +246,8 @@ def seconds_to_settle(comparison: Comparison, policy: PairedPolicy, spent_s: flo
 
 def _visible(comparison: Comparison, policy: PairedPolicy) -> float:
     """Log slowdown that this look calls a regression with probability `POWER`."""
-    critical = float(stats.t.isf(policy.look_level, comparison.freedom)) * comparison.error
-    power = float(stats.t.ppf(POWER, comparison.freedom)) * comparison.error
+    critical = quantile(1 - policy.look_level, comparison.freedom) * comparison.error
+    power = quantile(POWER, comparison.freedom) * comparison.error
     return max(policy.bar, critical) + power
 
 
