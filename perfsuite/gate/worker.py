@@ -1,7 +1,7 @@
 """One side of the gate, in the Python environment under test: `python -m perfsuite.gate.worker`.
 
-This module imports nothing that needs more than the standard library until the pipes are safe: libraries print while
-they are imported too.
+This module imports nothing but the standard library and what needs no more, until the pipes are
+safe: libraries print while they are imported too.
 """
 
 from __future__ import annotations
