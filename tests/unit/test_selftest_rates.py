@@ -50,10 +50,11 @@ def trials(*, drift: float = 0.0, spread: float = 0.004) -> tuple[Trial, ...]:
 def test_unchanged_code_is_passed_and_a_large_slowdown_found_on_a_calm_machine() -> None:
     rates = gate_rates(trials(), PLAN, 5, 0.05)
     # Of 31 trials the last 26 are fresh, with two tiers; ten of them have work planted.
-    assert rates.rate(0.0, Outcome.PASSED) == Rate(52, 52)
-    assert rates.rate(0.2, Outcome.REGRESSED) == Rate(20, 20)
-    assert rates.resampled["0%"] == Rate(0, 31 * 20 * 2)
-    assert rates.resampled["20%"].share == 1.0
+    assert rates.rate(0.0, Outcome.PASSED) == Rate.of(52, 52)
+    assert rates.rate(0.2, Outcome.REGRESSED) == Rate.of(20, 20)
+    assert rates.regressed["20%"] == Rate.of(20, 20)
+    assert rates.resampled["0%"] == 0.0
+    assert rates.resampled["20%"] == 1.0
 
 
 def test_a_machine_that_differs_between_runs_is_undecided_and_not_regressed() -> None:
@@ -88,11 +89,11 @@ def test_rules_on_raw_seconds_call_a_slower_machine_slower_code() -> None:
 
 def test_a_rate_has_wilsons_interval() -> None:
     # Wilson 1927: for 0 of n the upper end is z^2 / (n + z^2), with z = 1.959964.
-    low, high = Rate(0, 100).interval
-    assert low == pytest.approx(0, abs=1e-12)
-    assert high == pytest.approx(3.841459 / 103.841459)
-    assert Rate(0, 0).interval == (0.0, 1.0)
-    assert Rate(0, 0).share == 0.0
+    none = Rate.of(0, 100)
+    assert none.low == pytest.approx(0, abs=1e-12)
+    assert none.high == pytest.approx(3.841459 / 103.841459)
+    assert Rate.of(0, 0) == Rate(0, 0, 0.0, 1.0)
+    assert Rate.of(0, 0).share == 0.0
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -117,6 +118,7 @@ def test_the_table_fits_80_columns_and_has_a_line_for_every_rule(report: Latency
     assert "perfsuite 2.5%, 10 runs" in printed
     assert all(rule.name in printed for rule in RULES)
     assert "0/52 (-6.9%)" in printed
+    assert "unchanged 0.0%-6.9% of 52, +5%" in " ".join(printed.split())
 
 
 def test_the_page_has_the_same_cells_and_the_counts_of_each_tier(report: LatencyReport) -> None:

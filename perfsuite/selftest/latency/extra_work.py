@@ -5,17 +5,36 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from perfsuite.device import Device
+from perfsuite.errors import MeasurementError
 from perfsuite.selftest.patches import replaced
 
 _ROWS, _WIDTH = 64, 128
-_TRIED_UNITS = 60.0
-_PAIRS = 11
+_FEW_UNITS, _MANY_UNITS = 10.0, 60.0
+_ROUNDS = 11
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What extra work costs, as fractions of an image.
+
+    Attributes:
+        fixed: of any amount of it.
+        unit: of one unit in each call.
+    """
+
+    fixed: float
+    unit: float
+
+    def units_for(self, slowdown: float) -> float:
+        """Units in each call that make an image slower by a fraction; none for none."""
+        return max(0.0, slowdown - self.fixed) / self.unit if slowdown else 0.0
 
 
 class ExtraWork:
@@ -41,23 +60,35 @@ class ExtraWork:
         self.units_per_call = 0.0
         self._owed = 0.0
 
-    def share_of(self, image: Callable[[], object]) -> float:
-        """What one unit in each call adds to an image, as a fraction of it; measured in place.
+    def calibrate(self, image: Callable[[], object]) -> Cost:
+        """What the work costs between the UNet's layers; measured in place.
 
-        Alone in a loop the work finds its data in the nearest cache, and would seem cheaper than it
-        is between the UNet's layers.
+        Alone in a loop it finds its data in the nearest cache and seems cheaper than it is. And it
+        has a cost that does not depend on how much of it there is: its weights drive the UNet's out
+        of the cache. So two amounts are tried, in turn with none.
 
         Args:
             image: makes one, with the pipeline that this work is inside of.
+
+        Raises:
+            MeasurementError: more work did not take longer.
         """
-        shares = []
-        for _ in range(_PAIRS + 1):
+        few, many = [], []
+        for _ in range(_ROUNDS + 1):
             times_s = []
-            for units in (0.0, _TRIED_UNITS):
+            for units in (0.0, _FEW_UNITS, _MANY_UNITS):
                 self.units_per_call = units
                 times_s.append(self._device.timed(image)[0])
-            shares.append((times_s[1] / times_s[0] - 1) / _TRIED_UNITS)
-        return statistics.median(shares[1:])
+            few.append(times_s[1] / times_s[0] - 1)
+            many.append(times_s[2] / times_s[0] - 1)
+        shares = statistics.median(few[1:]), statistics.median(many[1:])
+        unit = (shares[1] - shares[0]) / (_MANY_UNITS - _FEW_UNITS)
+        if unit <= 0:
+            raise MeasurementError(
+                "extra work made no image slower: the machine is too busy to calibrate it",
+                mend="start the self-test again when it is quiet: it goes on where it stopped",
+            )
+        return Cost(fixed=shares[0] - unit * _FEW_UNITS, unit=unit)
 
     @contextmanager
     def inside(self, pipeline: Any) -> Iterator[None]:

@@ -59,23 +59,27 @@ class Rate:
     Attributes:
         hits: how often it happened.
         total: how often it could have.
+        low: lower end of the 95 % interval of the share (E. B. Wilson, JASA 22, 1927).
+        high: upper end.
     """
 
     hits: int
     total: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, hits: int, total: int) -> Rate:
+        """The rate with its interval; of nothing nothing is known."""
+        if not total:
+            return cls(0, 0, 0.0, 1.0)
+        interval = stats.binomtest(hits, total).proportion_ci(method="wilson")
+        return cls(hits, total, float(interval.low), float(interval.high))
 
     @property
     def share(self) -> float:
         """As a fraction; 0 of 0 is 0."""
         return self.hits / self.total if self.total else 0.0
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the share (E. B. Wilson, JASA 22, 1927)."""
-        if not self.total:
-            return 0.0, 1.0
-        found = stats.binomtest(self.hits, self.total).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
 
 
 @dataclass(frozen=True)
@@ -85,20 +89,22 @@ class GateRates:
     Attributes:
         tolerance: of the policy.
         baseline_runs: how many runs each verdict was held against.
+        regressed: by slowdown: verdicts `regressed`, of fresh trials against the first ones.
+        resampled: by slowdown: share of verdicts `regressed`, each trial against baselines drawn
+            from all the others; no interval goes with it, since they share their samples.
         verdicts: one for each fresh trial, tier and slowdown, against the first trials.
-        resampled: share of verdicts `regressed` by slowdown, each fresh trial against baselines
-            drawn from all other trials; no interval goes with it, since they share their samples.
     """
 
     tolerance: float
     baseline_runs: int
+    regressed: dict[str, Rate]
+    resampled: dict[str, float]
     verdicts: tuple[Judged, ...]
-    resampled: dict[str, Rate]
 
     def rate(self, slowdown: float, *outcomes: Outcome) -> Rate:
         """How many verdicts at a slowdown were one of these outcomes."""
         own = [each for each in self.verdicts if each.slowdown == slowdown]
-        return Rate(sum(1 for each in own if each.outcome in outcomes), len(own))
+        return Rate.of(sum(1 for each in own if each.outcome in outcomes), len(own))
 
 
 @dataclass(frozen=True)
@@ -149,11 +155,13 @@ def gate_rates(
         for slowdown in slowdowns
         for judged in judge_session(trial, slowdown, others, policy)
     ]
-    resampled = {
-        key_of(slowdown): _regressed(each for each in drawn if each.slowdown == slowdown)
-        for slowdown in slowdowns
-    }
-    return GateRates(tolerance, baseline_runs, verdicts, resampled)
+    return GateRates(
+        tolerance,
+        baseline_runs,
+        {key_of(each): _regressed(verdicts, each) for each in slowdowns},
+        {key_of(each): _regressed(drawn, each).share for each in slowdowns if drawn},
+        verdicts,
+    )
 
 
 def rule_rates(trials: Sequence[Trial], plan: TrialPlan, baseline_runs: int) -> list[RuleRates]:
@@ -249,9 +257,9 @@ def _draws(trials: Sequence[Trial], runs: int) -> Iterator[tuple[Trial, list[Tri
             yield trial, generator.sample(others, runs)
 
 
-def _regressed(verdicts: Iterable[Judged]) -> Rate:
-    outcomes = [each.outcome for each in verdicts]
-    return Rate(outcomes.count(Outcome.REGRESSED), len(outcomes))
+def _regressed(verdicts: Iterable[Judged], slowdown: float) -> Rate:
+    outcomes = [each.outcome for each in verdicts if each.slowdown == slowdown]
+    return Rate.of(outcomes.count(Outcome.REGRESSED), len(outcomes))
 
 
 def _alarms(
@@ -264,7 +272,7 @@ def _alarms(
             new = trial.find(tier, slowdown)
             if old is not None and new is not None:
                 said.append(rule.alarms(old.latency.samples_s, new.latency.samples_s))
-    return Rate(sum(said), len(said))
+    return Rate.of(sum(said), len(said))
 
 
 def median_visible(verdicts: Iterable[Judged]) -> float | None:

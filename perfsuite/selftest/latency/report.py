@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.padding import Padding
@@ -64,12 +64,21 @@ def resampled(report: LatencyReport) -> tuple[str, ...]:
     """One line for each setting: every trial against baselines drawn from all the others."""
     return tuple(
         f"{_gate_name(gate)}, baselines drawn from all other trials: "
+        + ", ".join(f"{_planted(name)} {_percent(share)}" for name, share in gate.resampled.items())
+        for gate in report.gates
+        if gate.resampled
+    )
+
+
+def intervals(report: LatencyReport) -> tuple[str, ...]:
+    """One line for each setting: 95 % intervals of its rates."""
+    return tuple(
+        f"{_gate_name(gate)}, 95 % intervals: "
         + ", ".join(
-            f"{'unchanged' if name == '0%' else '+' + name} {_percent(rate.share)}"
-            for name, rate in gate.resampled.items()
+            f"{_planted(name)} {rate.low:.1%}-{rate.high:.1%} of {rate.total}"
+            for name, rate in gate.regressed.items()
         )
         for gate in report.gates
-        if any(rate.total for rate in gate.resampled.values())
     )
 
 
@@ -87,7 +96,7 @@ def render_console(report: LatencyReport, *, width: int = 80, colour: bool = Fal
     console.print(Padding(Text(summary(report)), (0, 0, 1, 0)))
     console.print(table)
     console.print(Padding(Text(LEGEND, style="dim"), (1, 0, 0, 0)))
-    for said in resampled(report):
+    for said in (*intervals(report), *resampled(report)):
         console.print(Text(said))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
@@ -108,7 +117,7 @@ def render_markdown(report: LatencyReport) -> str:
             "",
             LEGEND,
             "",
-            *(f"- {said}" for said in resampled(report)),
+            *(f"- {said}" for said in (*intervals(report), *resampled(report))),
             "",
             *_by_tier(report),
             "## The rules",
@@ -126,12 +135,8 @@ def _by_tier(report: LatencyReport) -> list[str]:
     said += [f"| {' | '.join(head)} |", f"|{' --- |' * 2 + ' ---: |' * (len(head) - 2)}"]
     for gate in report.gates:
         for tier in report.plan.tiers:
-            own = GateRates(
-                gate.tolerance,
-                gate.baseline_runs,
-                tuple(each for each in gate.verdicts if each.tier == tier),
-                {},
-            )
+            verdicts = tuple(each for each in gate.verdicts if each.tier == tier)
+            own = replace(gate, verdicts=verdicts)
             rates = (own.rate(s, Outcome.REGRESSED) for s in (0.0, *report.plan.slowdowns))
             counts = (f"{rate.hits}/{rate.total}" for rate in rates)
             seen = _sees(own)
@@ -139,16 +144,20 @@ def _by_tier(report: LatencyReport) -> list[str]:
     return [*said, ""]
 
 
+def _planted(key: str) -> str:
+    return "unchanged" if key == key_of(0.0) else f"+{key}"
+
+
 def _gate_name(gate: GateRates) -> str:
     return f"perfsuite {gate.tolerance * 100:g}%, {gate.baseline_runs} runs"
 
 
 def _gate_cells(gate: GateRates, report: LatencyReport) -> tuple[str, ...]:
-    planted = (gate.rate(each, Outcome.REGRESSED) for each in report.plan.slowdowns)
+    planted = (gate.regressed[key_of(each)] for each in report.plan.slowdowns)
     undecided = gate.rate(0.0, Outcome.INCONCLUSIVE, Outcome.INVALID)
     return (
         _gate_name(gate),
-        _counted(gate.rate(0.0, Outcome.REGRESSED)),
+        _counted(gate.regressed[key_of(0.0)]),
         *(_percent(rate.share) for rate in planted),
         _percent(undecided.share),
         _sees(gate),
@@ -172,8 +181,7 @@ def _sees(gate: GateRates) -> str:
 
 
 def _counted(rate: Rate) -> str:
-    low, high = rate.interval
-    reach = f"-{high:.1%}" if rate.hits == 0 else f"{low:.1%}-{high:.1%}"
+    reach = f"-{rate.high:.1%}" if rate.hits == 0 else f"{rate.low:.1%}-{rate.high:.1%}"
     return f"{rate.hits}/{rate.total} ({reach})"
 
 
