@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 
 from perfsuite.gate.protocol import Build, Built, Finished, Hello, WarmedUp
@@ -68,6 +67,7 @@ class BlockTaker:
     clock: Callable[[], float] = time.monotonic
     hellos: dict[Name, Hello] = field(default_factory=dict)
     images: dict[Name, tuple[GeneratedImage, ...]] = field(default_factory=dict)
+    _sides: dict[Name, Side] = field(default_factory=dict)
     _samples: list[TimedSample] = field(default_factory=list)
     _built: dict[Name, Built] = field(default_factory=dict)
     _warmed: dict[Name, WarmedUp] = field(default_factory=dict)
@@ -76,23 +76,13 @@ class BlockTaker:
     _sampling_s: float = 0.0
 
     def take(self) -> BlockRecord:
-        """Run the block to its end."""
-        one, other = self._order(self.number)
-        with ExitStack() as stack:
-            first = self._prepare(one, stack)
-            second = self._prepare_beside(one, other, stack)
-            if second is not None:
-                self._alternate({one: first, other: second})
-                self._make_images({one: first, other: second})
-                return self.record()
-            self._interleaved = False
-            self._sample_alone(one, first)
-            self._make_images({one: first})
-        with ExitStack() as stack:
-            second = self._prepare(other, stack)
-            self._sample_alone(other, second)
-            self._make_images({other: second})
-        return self.record()
+        """Run the block to its end; no side outlives it."""
+        try:
+            self._take(*self._order(self.number))
+            return self.record()
+        finally:
+            for side in self._sides.values():
+                side.close()
 
     def record(self, spoilt: str | None = None) -> BlockRecord:
         """What is known of the block by now.
@@ -110,48 +100,75 @@ class BlockTaker:
             spoilt=spoilt or self._disqualification(starts),
         )
 
-    def _order(self, number: int) -> tuple[Name, Name]:
+    @staticmethod
+    def _order(number: int) -> tuple[Name, Name]:
         """Who is first: the control in even turns, the treatment in odd ones."""
         first = Name.TREATMENT if number % 2 else Name.CONTROL
         return first, first.other
 
-    def _prepare(self, name: Name, stack: ExitStack) -> Side:
-        self.progress(f"{name.value} starts", self.number, 0)
-        side = stack.enter_context(closing(self.open_side(name)))
-        self.hellos[name] = side.start()
+    def _take(self, one: Name, other: Name) -> None:
+        self._start(one, other)
+        self._build(one)
+        self._interleaved = self._has_room_beside(one) and self._is_built_beside(other)
+        if self._interleaved:
+            self._alternate()
+            self._make_images(one, other)
+            return
+        self._sample_alone(one)
+        self._make_images(one)
+        self._close(one)
+        self._build(other)
+        self._sample_alone(other)
+        self._make_images(other)
+
+    def _start(self, *names: Name) -> None:
+        """Start sides together: importing is all they do, and nothing is timed yet."""
+        self.progress(f"{' and '.join(name.value for name in names)} start", self.number, 0)
+        for name in names:
+            self._sides[name] = self.open_side(name)
+        for name in names:
+            self.hellos[name] = self._sides[name].start()
+
+    def _close(self, name: Name) -> None:
+        self._sides.pop(name).close()
+
+    def _build(self, name: Name) -> None:
         self.progress(f"{name.value} builds", self.number, 0)
+        side = self._sides[name]
         self._built[name] = side.build(self.work.request)
         self._warmed[name] = side.warm_up(self.work.cores)
-        return side
 
-    def _prepare_beside(self, one: Name, other: Name, stack: ExitStack) -> Side | None:
-        """The other side, if the accelerator has room for both."""
-        used, free = self._built[one].device_used_bytes, self._built[one].device_free_bytes
-        if used is not None and free is not None and free < _HEADROOM * used:
-            return None
-        with ExitStack() as attempt:
-            try:
-                side = self._prepare(other, attempt)
-            except OutOfDeviceMemory:
-                return None
-            stack.enter_context(attempt.pop_all())
-        return side
+    def _has_room_beside(self, name: Name) -> bool:
+        """Whether the accelerator has room for as much again; a CPU's memory is not asked."""
+        used, free = self._built[name].device_used_bytes, self._built[name].device_free_bytes
+        return used is None or free is None or free >= _HEADROOM * used
 
-    def _alternate(self, sides: dict[Name, Side]) -> None:
-        for side in sides.values():
+    def _is_built_beside(self, name: Name) -> bool:
+        """Build the second side; if the device is too small for both, it waits for its turn."""
+        try:
+            self._build(name)
+        except OutOfDeviceMemory:
+            self._close(name)
+            self._start(name)
+            return False
+        return True
+
+    def _alternate(self) -> None:
+        for side in self._sides.values():
             side.begin()
         start = self.clock()
         pair = 0
         while self._goes_on(pair, self.clock() - start, self.work.budget_s):
             self.progress("pairs", pair, 0)
             for name in self._order(self.number + pair):
-                self._samples.append(TimedSample(name, sides[name].sample()))
+                self._samples.append(TimedSample(name, self._sides[name].sample()))
                 self._sampling_s = self.clock() - start
             pair += 1
-        for name, side in sides.items():
+        for name, side in self._sides.items():
             self._finished[name] = side.finish()
 
-    def _sample_alone(self, name: Name, side: Side) -> None:
+    def _sample_alone(self, name: Name) -> None:
+        side = self._sides[name]
         side.begin()
         start, before_s = self.clock(), self._sampling_s
         taken = 0
@@ -167,13 +184,13 @@ class BlockTaker:
             return True
         return taken < self.work.most_pairs and spent_s < budget_s
 
-    def _make_images(self, sides: dict[Name, Side]) -> None:
-        """Once both have finished: one side's images would be the other's noise."""
+    def _make_images(self, *names: Name) -> None:
+        """Once all have finished: one side's images would be the other's noise."""
         if self.number > 0:
             return
-        for name, side in sides.items():
+        for name in names:
             self.progress(f"{name.value} makes images", 0, 0)
-            self.images[name] = side.images(self.work.request.quality)
+            self.images[name] = self._sides[name].images(self.work.request.quality)
 
     def _facts(self, name: Name) -> StartFacts:
         built, finished = self._built[name], self._finished[name]

@@ -212,7 +212,12 @@ def _signed(fraction: float | None) -> str:
     """A change as a signed percentage of at most five characters below 1000 %."""
     if fraction is None:
         return ABSENT
-    return f"{fraction * 100:+.1f}%" if abs(fraction) < 0.0995 else f"{fraction * 100:+.0f}%"
+    return f"{_plus_minus(fraction, digits=1 if abs(fraction) < 0.0995 else 0)}%"
+
+
+def _plus_minus(fraction: float, *, digits: int) -> str:
+    """Per cent with its sign; what rounds to nothing is +0, never -0."""
+    return f"{round(fraction * 100, digits) + 0.0:+.{digits}f}"
 
 
 def _change(verdict: MetricVerdict) -> str:
@@ -227,7 +232,7 @@ def _change(verdict: MetricVerdict) -> str:
 def _compile(cold: float | None, warm: float | None) -> str:
     if cold is None and warm is None:
         return ABSENT
-    said = [ABSENT if each is None else f"{each * 100:+.0f}" for each in (cold, warm)]
+    said = [ABSENT if each is None else _plus_minus(each, digits=0) for each in (cold, warm)]
     return f"{'/'.join(said)}%"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from perfsuite.device import PeakMemory
@@ -31,8 +32,8 @@ from tests.unit.samples import environment
 WORK = Workload(("A fox in the snow",), (0,), 1, 5.0, 64, 64)
 
 
-def hello(**packages: str) -> Hello:
-    return Hello("/src/perfsuite", "/env", "3.11.7", packages or {"torch": "2.13.0"})
+def hello(prefix: str = "/env", **packages: str) -> Hello:
+    return Hello("/src/perfsuite", prefix, "3.11.7", packages or {"torch": "2.13.0"})
 
 
 def image(seed: int = 0) -> GeneratedImage:
@@ -49,6 +50,12 @@ def finished(
     return Finished(
         PeakMemory(peak_bytes, "fake"), breaks, recompiles, late, Conditions(), 0.0, 1.0
     )
+
+
+def busy(busy_elsewhere: float) -> Finished:
+    """A side that worked half of the time, beside others on so many cores."""
+    conditions = Conditions(busy_elsewhere=busy_elsewhere)
+    return msgspec.structs.replace(finished(), conditions=conditions, cpu_s=5.0, wall_s=10.0)
 
 
 def facts(*, first_image_s: float = 5.0, peak_bytes: int = 1 << 30) -> StartFacts:
@@ -73,7 +80,7 @@ def gate_record(*tiers: TierGate, wanted: tuple[str, ...] | None = None) -> Gate
         gate_id="20261124T030000Z-0000",
         environment=environment(),
         control=SideFacts(".").met(hello(torch="2.13.0")),
-        treatment=SideFacts("torch==2.14.1").met(hello(torch="2.14.1")),
+        treatment=SideFacts("torch==2.14.1").met(hello("/new", torch="2.14.1")),
         checkpoint="pocket",
         identity="sha256:0123456789ab",
         latency_workload=WORK,
@@ -102,6 +109,7 @@ class Opener:
         control_s: seconds of each of the control's samples.
         treatment_s: seconds of each of the treatment's samples.
         errors: by side, what methods raise instead; by the tier's name and the method's.
+        both_finished: what both sides find when they finish.
         swing: fraction by which the treatment is slower in every other start.
     """
 
@@ -110,12 +118,13 @@ class Opener:
         control_s: float = 1.0,
         treatment_s: float = 1.0,
         errors: dict[Name, dict[tuple[str, str], BaseException]] | None = None,
+        both_finished: Finished | None = None,
         *,
         swing: float = 0.0,
     ) -> None:
         self.events: list[str] = []
         self.fakes: list[FakeSide] = []
-        self.finished = {name: finished() for name in Name}
+        self.finished = {name: both_finished or finished() for name in Name}
         self._seconds = {Name.CONTROL: control_s, Name.TREATMENT: treatment_s}
         self._errors = errors or {}
         self._swing = swing

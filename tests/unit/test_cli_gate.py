@@ -22,7 +22,7 @@ from perfsuite.errors import EnvironmentBroken, SideFailed, WorkerFailed
 from perfsuite.gate.environments import Environments
 from perfsuite.gate.record import GateRecord, load_gate
 from perfsuite.gate.side import Name
-from tests.unit.gate_samples import Opener
+from tests.unit.gate_samples import Opener, busy
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ NO_DIFFUSERS = EnvironmentBroken("no diffusers", mend="install it")
         (Opener(1.0, 1.5), 1, "bf16 1 s 1.5 s"),
         (of_treatment("build", BAD_GRAPH), 1, "bf16: treatment: RuntimeError: bad graph"),
         (Opener(swing=0.2), 3, "inconclusive"),
+        (Opener(1.0, 1.5, both_finished=busy(1.9)), 3, "inconclusive: what was measured"),
         (of_treatment("sample", DIED), 4, "the treatment worker died"),
         (of_treatment("start", NO_DIFFUSERS), 4, "could not run: no diffusers: install it"),
         (of_treatment("sample", KeyboardInterrupt()), 130, "interrupted: what was measured"),

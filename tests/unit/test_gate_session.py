@@ -9,14 +9,20 @@ import pytest
 
 from perfsuite.errors import EnvironmentBroken, SideFailed, WorkerFailed
 from perfsuite.gate.blocks import BlockTaker
-from perfsuite.gate.protocol import Built, Finished
-from perfsuite.gate.record import Answer, BlockRecord, GateRecord, load_gate, record_path
+from perfsuite.gate.protocol import Built
+from perfsuite.gate.record import (
+    Answer,
+    BlockRecord,
+    GateRecord,
+    TierGate,
+    load_gate,
+    record_path,
+)
 from perfsuite.gate.session import Session
 from perfsuite.gate.side import FakeSide, Name, OutOfDeviceMemory
 from perfsuite.judge import Outcome
-from perfsuite.judge.sides import Metric
-from perfsuite.measure.conditions import Conditions
-from tests.unit.gate_samples import Opener, SilentLine, finished, plan
+from perfsuite.judge.sides import Metric, MetricVerdict
+from tests.unit.gate_samples import Opener, SilentLine, busy, finished, gate_record, plan
 
 
 def run(out: Path, opener: Opener, *tiers: str) -> GateRecord:
@@ -49,9 +55,9 @@ def test_a_block_starts_both_sides_before_it_samples_either(tmp_path: Path) -> N
     samples = [place for place, event in enumerate(opener.events) if event.endswith("sample")]
     assert opener.events[: samples[0]] == [
         "control start",
+        "treatment start",
         "control build",
         "control warm_up",
-        "treatment start",
         "treatment build",
         "treatment warm_up",
         "control begin",
@@ -62,8 +68,8 @@ def test_a_block_starts_both_sides_before_it_samples_either(tmp_path: Path) -> N
         "treatment finish",
         "control images",
         "treatment images",
-        "treatment close",
         "control close",
+        "treatment close",
     ]
 
 
@@ -106,7 +112,7 @@ def test_sides_that_do_not_fit_together_follow_each_other(tmp_path: Path) -> Non
     block = take(tmp_path, crowded(opener, free_bytes=10))
     assert not block.interleaved
     assert sampled(block) == "CCCCCTTTTT"
-    assert opener.events.index("control close") < opener.events.index("treatment start")
+    assert opener.events.index("control close") < opener.events.index("treatment build")
 
 
 def test_sides_that_fit_take_turns_on_an_accelerator_too(tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ def test_a_second_side_that_runs_out_of_memory_beside_the_first_gets_its_own_tur
     class Once(Opener):
         def __call__(self, name: Name, tier: str) -> FakeSide:
             side = super().__call__(name, tier)
-            if name is Name.TREATMENT and self.events.count("treatment start") == 0:
+            if name is Name.TREATMENT and "treatment start" not in self.events:
                 side.errors = {"build": error}
             return side
 
@@ -130,24 +136,15 @@ def test_a_second_side_that_runs_out_of_memory_beside_the_first_gets_its_own_tur
     assert sampled(block) == "CCCCCTTTTT"
 
 
-def busy(busy_elsewhere: float) -> Finished:
-    plain = finished()
-    conditions = Conditions(busy_elsewhere=busy_elsewhere)
-    return Finished(plain.memory, 0, 0, 0, conditions, cpu_s=5.0, wall_s=10.0)
-
-
 def test_the_other_side_is_not_somebody_else(tmp_path: Path) -> None:
-    opener = Opener()
-    opener.finished = {name: busy(0.5) for name in Name}
-    block = take(tmp_path, opener)
+    block = take(tmp_path, Opener(both_finished=busy(0.5)))
     assert block.spoilt is None
     assert block.starts[Name.CONTROL].conditions.busy_elsewhere == 0
 
 
 def test_a_block_on_a_busy_machine_is_spoilt(tmp_path: Path) -> None:
-    opener = Opener()
-    opener.finished = {name: busy(1.9) for name in Name}
-    assert "other processes kept 1.4 of 2 cores busy" in (take(tmp_path, opener).spoilt or "")
+    spoilt = take(tmp_path, Opener(both_finished=busy(1.9))).spoilt
+    assert "other processes kept 1.4 of 2 cores busy" in (spoilt or "")
 
 
 def test_a_control_that_compiles_while_it_is_sampled_spoils_the_block(tmp_path: Path) -> None:
@@ -190,9 +187,7 @@ def test_recompiling_while_sampling_is_the_treatments_regression(tmp_path: Path)
 
 
 def test_blocks_that_are_spoilt_are_kept_and_never_judged(tmp_path: Path) -> None:
-    opener = Opener(1.0, 1.5)
-    opener.finished = {name: busy(1.9) for name in Name}
-    record = run(tmp_path, opener)
+    record = run(tmp_path, Opener(1.0, 1.5, both_finished=busy(1.9)))
     (tier,) = record.tiers
     assert tier.outcome is Outcome.INVALID
     assert record.answer is Answer.INCONCLUSIVE
@@ -264,7 +259,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_was_measured(tmp_path: Path) -> 
     assert record.interrupted
     assert not record.complete
     assert record.answer is Answer.INTERRUPTED
-    assert opener.events[-2:] == ["treatment close", "control close"]
+    assert opener.events[-2:] == ["control close", "treatment close"]
     kept = load_gate(record_path(record.gate_id, tmp_path))
     assert kept == record
     assert [tier.outcome for tier in kept.tiers] == [Outcome.PASSED, None]
@@ -280,6 +275,22 @@ def test_a_regression_that_was_found_before_ctrl_c_stands(tmp_path: Path) -> Non
 
     record = run(tmp_path, Impatient(1.0, 1.5), "bf16", "sdpa")
     assert record.answer is Answer.REGRESSED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer"),
+    [
+        (Outcome.PASSED, Answer.PASSED),
+        (Outcome.IMPROVED, Answer.PASSED),
+        (Outcome.INCONCLUSIVE, Answer.INCONCLUSIVE),
+        (Outcome.INVALID, Answer.INCONCLUSIVE),
+        (Outcome.REGRESSED, Answer.REGRESSED),
+    ],
+)
+def test_the_gravest_tier_is_the_answer(outcome: Outcome, answer: Answer) -> None:
+    good = TierGate("bf16", verdicts=(MetricVerdict(Metric.LATENCY, Outcome.PASSED),))
+    other = TierGate("sdpa", verdicts=(MetricVerdict(Metric.LATENCY, outcome),))
+    assert gate_record(other, good).answer is answer
 
 
 def test_the_record_says_what_each_side_was(tmp_path: Path) -> None:

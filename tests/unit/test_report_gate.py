@@ -57,10 +57,10 @@ def test_a_row_says_what_was_measured() -> None:
         "tier": "bf16",
         "control": "200 ms",
         "treated": "204 ms",
-        "change": "+2.0 ±1.0%",
-        "sees": "6.0%",
+        "change": "+2.0 ±0.9%",
+        "sees": "5.8%",
         "peak": "+0.0%",
-        "compile": "-0/-0%",
+        "compile": "+0/+0%",
         "SSIM": "0.9700",
         "verdict": "passed",
     }
@@ -102,7 +102,7 @@ def test_both_sides_are_named_with_what_differs() -> None:
 
 def test_an_environment_against_itself_is_said_to_be_that() -> None:
     record = gate_record(judged())
-    same = replace(record, treatment=record.treatment.met(hello(torch="2.13.0")))
+    same = replace(record, treatment=record.treatment.met(hello("/new", torch="2.13.0")))
     assert notes(same)[0].startswith("both sides hold the same packages")
 
 
