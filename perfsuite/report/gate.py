@@ -163,13 +163,13 @@ def _said(tier: TierGate) -> list[str]:
 
 
 def _described(side: SideFacts, other: SideFacts) -> str:
-    """A side by its SPEC, its main packages, and what else differs."""
+    """A side by its SPEC, its main packages, and what else both have in other versions."""
     packages, others = side.packages or {}, other.packages or {}
     main = [f"{name} {packages[name]}" for name in _HEADINGS if name in packages]
     rest = [
         f"{name} {packages[name]}"
         for name in sorted(packages, key=str.lower)
-        if name not in _HEADINGS and packages[name] != others.get(name) and others
+        if name not in _HEADINGS and others.get(name, packages[name]) != packages[name]
     ]
     more = f" and {len(rest) - _MOST_DIFFERENCES} more" if len(rest) > _MOST_DIFFERENCES else ""
     differs = f"; differs in {', '.join(rest[:_MOST_DIFFERENCES])}{more}" if rest else ""

@@ -100,6 +100,15 @@ def test_both_sides_are_named_with_what_differs() -> None:
     assert "both sides hold the same packages" not in text
 
 
+def test_what_else_differs_is_named_and_what_only_one_side_has_is_not() -> None:
+    record = gate_record(judged())
+    control = record.control.met(hello(torch="2.13.0", sympy="1.13", mypy="2.4"))
+    treatment = record.treatment.met(hello("/new", torch="2.14.1", sympy="1.14"))
+    text = render_gate_console(replace(record, control=control, treatment=treatment), width=100)
+    assert "torch 2.13.0; differs in sympy 1.13)" in text
+    assert "torch 2.14.1; differs in sympy 1.14)" in text
+
+
 def test_an_environment_against_itself_is_said_to_be_that() -> None:
     record = gate_record(judged())
     same = replace(record, treatment=record.treatment.met(hello("/new", torch="2.13.0")))
