@@ -10,7 +10,7 @@ from perfsuite.judge.images import Bars, ImageScore, QualityVerdict, judge_score
 from perfsuite.judge.sides import between_sides
 from perfsuite.ladder import Tier
 from perfsuite.quality.calibration import Calibration
-from perfsuite.quality.gate import FOOT_BARS, is_foot
+from perfsuite.quality.gate import FOOT_BARS, bars_of, is_foot
 from perfsuite.quality.metrics import as_eight_bits, visible_faults
 from perfsuite.quality.scoring import score_image
 from perfsuite.references import References
@@ -37,8 +37,7 @@ class SideJudge:
         """What a tier's images have to be to fp32."""
         if is_foot(tier):
             return FOOT_BARS
-        known = self.calibration.bars(tier.name) if self.calibration else None
-        return known or Bars("the tier's row, not calibrated", worst_ssim=tier.min_ssim)
+        return bars_of(tier, self.calibration)
 
     def against_references(self, tier: Tier, images: Images) -> QualityVerdict | None:
         """Images against fp32; None without references, or for a tier that has its own."""

@@ -13,7 +13,7 @@ from perfsuite.gate.images import SideJudge
 from perfsuite.gate.protocol import Build
 from perfsuite.gate.record import SCHEMA, GateRecord, SideFacts
 from perfsuite.judge.paired import PairedPolicy
-from perfsuite.ladder import Tier, find_tiers, foot, lineage, tiers
+from perfsuite.ladder import Tier, find_tiers, foot, is_compiled, tiers
 from perfsuite.prepare import check_compiler, find_calibration, find_references, new_run_id
 from perfsuite.settings import Settings
 from perfsuite.storage import check_writable
@@ -54,7 +54,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     """
     device = find_device(settings.device)
     wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    if any(compiles(tier) for tier in wanted):
+    if any(is_compiled(tier) for tier in wanted):
         check_compiler()
     name = settings.checkpoint or "pocket"
     checkpoint = find_checkpoint(name)
@@ -103,14 +103,9 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     return GatePlan(wanted, work, images, record, settings.out)
 
 
-def compiles(tier: Tier) -> bool:
-    """Whether a tier, or one that it stands on, is compiled."""
-    return any(rung.compiles for rung in lineage(tier))
-
-
 def _timed_verdicts(tier: Tier) -> int:
     """Verdicts of a tier that chance can get wrong: latency, and compile time cold and warm."""
-    return 3 if compiles(tier) else 1
+    return 3 if is_compiled(tier) else 1
 
 
 def _cores(device: Device, threads: int | None) -> tuple[int, ...]:

@@ -12,12 +12,12 @@ import msgspec
 
 from perfsuite.errors import EnvironmentBroken, GateError, SideFailed
 from perfsuite.gate.blocks import BlockTaker
-from perfsuite.gate.plan import GatePlan, compiles
+from perfsuite.gate.plan import GatePlan
 from perfsuite.gate.record import Failure, GateRecord, TierGate, save_gate
 from perfsuite.gate.side import Name, Side
 from perfsuite.gate.verdicts import FEWEST_BLOCKS, judge_tier, paired_blocks
 from perfsuite.judge.paired import compare, is_settled
-from perfsuite.ladder import Tier
+from perfsuite.ladder import Tier, is_compiled
 from perfsuite.progress import Progress
 
 OpenSide = Callable[[Name, str], Side]
@@ -75,7 +75,7 @@ class Session:
         return self.record
 
     def _run_tier(self, tier: Tier) -> None:
-        self._keep(TierGate(tier.name, compiles(tier)))
+        self._keep(TierGate(tier.name, is_compiled(tier)))
         try:
             for number in range(self.record.policy.blocks):
                 self._take(tier, number)

@@ -47,6 +47,7 @@ from perfsuite.generation import generate, run
 from perfsuite.ladder import BuiltTier, build_tier, find_tiers
 from perfsuite.libraries import quietly
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
+from perfsuite.measure.sampling import compiled_graphs
 
 FEWEST_WARMUPS = 3
 MOST_WARMUPS = 12
@@ -107,7 +108,7 @@ class Workbench:
         shot = next(request.latency.shots())
         self._image = lambda: run(built.pipeline, request.latency, shot)
         first_image_s = device.timed(self._image)[0]
-        self._graphs_at_first = _compiled_graphs()
+        self._graphs_at_first = compiled_graphs()
         used, free = _device_memory() if device.is_accelerator else (None, None)
         return Built(built.build_s, first_image_s, built.findings, used, free)
 
@@ -125,7 +126,7 @@ class Workbench:
         gc.collect()
         gc.freeze()  # the libraries are millions of objects: going through them takes a sample long
         device.reset_peak_memory()
-        self._graphs_before_sampling = _compiled_graphs()
+        self._graphs_before_sampling = compiled_graphs()
         self._watch = watch_for(device)
         self._watch.start()
         self._cpu_s, self._since_s = time.process_time(), time.monotonic()
@@ -137,7 +138,7 @@ class Workbench:
         return Sample(self._built.device.timed(self._image)[0])
 
     def _finish(self) -> Finished:
-        graphs = _compiled_graphs()
+        graphs = compiled_graphs()
         return Finished(
             memory=self._built.device.peak_memory(),
             graph_breaks=sum(torch._dynamo.utils.counters["graph_break"].values()),
@@ -199,10 +200,6 @@ def _checkpoint(request: Build) -> Checkpoint:
     """The checkpoint, with the work that the gate has set for both sides."""
     found = find_checkpoint(request.checkpoint)
     return replace(found, latency=request.latency, quality=request.quality)
-
-
-def _compiled_graphs() -> int:
-    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
 def _device_memory() -> tuple[int, int | None]:

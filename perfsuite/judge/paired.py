@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from perfsuite.judge.outcome import Outcome
 from perfsuite.judge.power import POWER, quantile
 from perfsuite.judge.sides import Metric, MetricVerdict
+from perfsuite.judge.spread import median_error
 
 _MAD_EFFICIENCY = 0.37
 """Of the median absolute deviation as an estimate of a normal spread: n samples know as much as
@@ -107,15 +108,8 @@ class Block:
 
     @property
     def variance(self) -> float:
-        """Squared standard error of `effect`, from the scatter of the samples.
-
-        pi / 2 * (1.4826 * MAD)**2 / n for near-normal samples (P. J. Huber, E. M. Ronchetti,
-        'Robust Statistics', 2nd ed., 2009, sections 1.2 and 5.1).
-        """
-        return sum(
-            math.pi / 2 * (1.4826 * _median_deviation(logs)) ** 2 / len(logs)
-            for logs in self._logs()
-        )
+        """Squared standard error of `effect`, from the scatter of the samples."""
+        return sum(median_error(logs) ** 2 for logs in self._logs())
 
     @property
     def freedom(self) -> float:
@@ -264,8 +258,3 @@ def _advice(comparison: Comparison, policy: PairedPolicy, spent_s: float) -> str
         f"about {more_s:.0f} more seconds of sampling would settle it: "
         f"--budget {math.ceil(spent_s + more_s)}"
     )
-
-
-def _median_deviation(values: Sequence[float]) -> float:
-    centre = statistics.median(values)
-    return statistics.median(abs(value - centre) for value in values)

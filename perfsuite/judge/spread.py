@@ -72,16 +72,19 @@ def log_latency(run: LatencySamples, basis: Basis = Basis.CONTROL) -> float:
 
 
 def sampling_error(run: LatencySamples, basis: Basis = Basis.CONTROL) -> float:
-    """Standard error of `log_latency` within a run.
+    """Standard error of `log_latency` within a run."""
+    return median_error(_logs(run, basis))
 
-    From the median absolute deviation, for near-normal samples:
-    sqrt(pi / 2) * 1.4826 * MAD / sqrt(n) (P. J. Huber, E. M. Ronchetti, 'Robust Statistics',
-    2nd ed., 2009, sections 1.2 and 5.1).
+
+def median_error(values: Sequence[float]) -> float:
+    """Standard error of a median, for near-normal values.
+
+    From the median absolute deviation: sqrt(pi / 2) * 1.4826 * MAD / sqrt(n) (P. J. Huber,
+    E. M. Ronchetti, 'Robust Statistics', 2nd ed., 2009, sections 1.2 and 5.1).
     """
-    logs = _logs(run, basis)
-    centre = statistics.median(logs)
-    scatter = 1.4826 * statistics.median(abs(value - centre) for value in logs)
-    return math.sqrt(math.pi / 2) * scatter / math.sqrt(len(logs))
+    centre = statistics.median(values)
+    scatter = 1.4826 * statistics.median(abs(value - centre) for value in values)
+    return math.sqrt(math.pi / 2) * scatter / math.sqrt(len(values))
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import torch
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
 from perfsuite.ladder.draft import Change, Draft, Finding, Phase
-from perfsuite.ladder.table import Tier, lineage, ordered_changes
+from perfsuite.ladder.table import Tier, is_compiled, ordered_changes
 from perfsuite.libraries import quietly
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class BuiltTier:
         """Free the pipeline, forget what was compiled, and restore every setting."""
         self.pipeline = None
         self._undo.close()
-        if any(rung.compiles for rung in lineage(self.tier)):
+        if is_compiled(self.tier):
             torch.compiler.reset()
         gc.collect()
         self.device.release_memory()

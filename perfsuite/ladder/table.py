@@ -152,6 +152,11 @@ def lineage(tier: Tier) -> tuple[Tier, ...]:
     return tuple(path)
 
 
+def is_compiled(tier: Tier) -> bool:
+    """Whether a tier, or one that it stands on, is compiled."""
+    return any(rung.compiles for rung in lineage(tier))
+
+
 def ordered_changes(tier: Tier, *, exact_only: bool = False) -> tuple[Change, ...]:
     """All changes of a tier in the order in which they are made: by phase, then by rung.
 

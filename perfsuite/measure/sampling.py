@@ -184,7 +184,7 @@ def measure_tier(
     )
     warmup_s = sampler.warm_up()
     most = sampler.plan_rounds(warmup_s)
-    compiled_before = _compiled_graphs()
+    compiled_before = compiled_graphs()
     built.device.reset_peak_memory()
     watch.start()
     start = time.perf_counter()
@@ -197,11 +197,12 @@ def measure_tier(
         warmup_s=warmup_s,
         build_s=built.build_s,
         memory=built.device.peak_memory(),
-        recompiles=_compiled_graphs() - compiled_before,
+        recompiles=compiled_graphs() - compiled_before,
         sampling_s=sampling_s,
         conditions=watch.finish(),
     )
 
 
-def _compiled_graphs() -> int:
+def compiled_graphs() -> int:
+    """Graphs that torch.compile has made in this process so far."""
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])

@@ -99,8 +99,7 @@ class ImageGate:
 
     def bars(self, tier: Tier) -> Bars:
         """Calibrated bars of a tier; without a calibration those of its row."""
-        known = self.calibration.bars(tier.name) if self.calibration else None
-        return known or Bars("the tier's row, not calibrated", worst_ssim=tier.min_ssim)
+        return bars_of(tier, self.calibration)
 
     def check_foot(self, built: BuiltTier) -> None:
         """Hold one fp32 image against its reference, where that is cheap and nobody has."""
@@ -188,3 +187,9 @@ class ImageGate:
 def is_foot(tier: Tier) -> bool:
     """Whether a tier is what references are made with."""
     return tier.parent is None and tier.reference is None
+
+
+def bars_of(tier: Tier, calibration: Calibration | None) -> Bars:
+    """Calibrated bars of a tier's images; without a calibration those of its row."""
+    known = calibration.bars(tier.name) if calibration else None
+    return known or Bars("the tier's row, not calibrated", worst_ssim=tier.min_ssim)

@@ -186,8 +186,10 @@ def judge_session(
 ) -> list[Judged]:
     """Verdicts on a trial's tiers at one slowdown, as one session would give them."""
     known = _runs_by_tier(baseline)
-    spread = steadier_spread(known.values(), policy.assumed)
     taken = [each for each in trial.samples if each.slowdown == slowdown and each.tier in known]
+    if not taken:
+        return []
+    spread = steadier_spread(known.values(), policy.assumed)
     compared = [_replayed(each.latency, known[each.tier], spread, policy) for each in taken]
     p_values = [each.p_slower for each in compared]
     level = holm_level(p_values, policy.false_alarm_rate, policy.family)
