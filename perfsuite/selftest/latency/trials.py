@@ -71,10 +71,10 @@ FULL = TrialPlan(
     None,
     (0.03, 0.05, 0.10, 0.20),
     baseline_runs=10,
-    fresh_runs=32,
-    planted_every=2,
-    unchanged_s=12.0,
-    planted_s=7.0,
+    fresh_runs=29,
+    planted_every=4,
+    unchanged_s=24.0,
+    planted_s=16.0,
 )
 """More than a hundred verdicts on unchanged code, spread over more than an hour."""
 

@@ -53,7 +53,7 @@ def _measure(built: BuiltTier, plan: TrialPlan, number: int) -> list[PlantedSamp
     """A tier as it is, then with each slowdown, in an order that differs between trials."""
     from perfsuite.generation import run
     from perfsuite.measure import SamplingPlan, measure_tier
-    from perfsuite.selftest.latency.extra_work import Cost, ExtraWork
+    from perfsuite.selftest.latency.extra_work import ExtraWork
 
     workload = built.checkpoint.latency
     shot = next(workload.shots())
@@ -62,12 +62,12 @@ def _measure(built: BuiltTier, plan: TrialPlan, number: int) -> list[PlantedSamp
     work = ExtraWork(built.dtype, built.device)
     taken = []
     with work.inside(built.pipeline):
-        cost = Cost(0.0, 1.0)
+        unit = 1.0
         if slowdowns:
-            cost = work.calibrate(lambda: run(built.pipeline, workload, shot))
+            unit = work.calibrate(lambda: run(built.pipeline, workload, shot))
         for slowdown in (0.0, *slowdowns):
             seconds = plan.planted_s if slowdown else plan.unchanged_s
-            work.units_per_call = cost.units_for(slowdown)
+            work.units_per_call = slowdown / unit
             measured = measure_tier(built, SamplingPlan(budget_s=seconds))
             taken.append(
                 PlantedSamples(
