@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from perfsuite.cli_bisect import bisect
 from perfsuite.cli_gate import gate
 from perfsuite.cli_quality import calibrate_quality
 from perfsuite.cli_selftest import selftest
@@ -83,5 +84,6 @@ def record_references(checkpoint: str, device: str, baselines: str) -> None:
 
 
 main.add_command(gate)
+main.add_command(bisect)
 main.add_command(calibrate_quality)
 main.add_command(selftest)

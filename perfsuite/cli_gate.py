@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from perfsuite.cli_session import ended_like_ctrl_c, publish
 from perfsuite.errors import GateError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 COULD_NOT_RUN = 4
 INTERRUPTED = 130
-SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
 @click.command()
@@ -52,7 +50,7 @@ def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> N
     could not be settled, 4 if it could not run, 130 on Ctrl-C.
     """
     try:
-        with _ended_like_ctrl_c():
+        with ended_like_ctrl_c():
             record = _run(control, treatment, given)
     except GateError as error:
         click.echo(f"could not run: {error}", err=True)
@@ -62,20 +60,6 @@ def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> N
         raise SystemExit(INTERRUPTED) from None
     _report(record, markdown)
     raise SystemExit(record.answer.value)
-
-
-@contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """A CI system that cancels a job sends SIGTERM, which would leave the workers behind."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
@@ -136,15 +120,8 @@ def open_workers(plan: GatePlan, control: Path, treatment: Path) -> Iterator[Ope
 
 def _report(record: GateRecord, markdown: Path | None) -> None:
     from perfsuite.report.gate import render_gate_console, render_gate_markdown
-    from perfsuite.storage import write_whole
 
     width = min(shutil.get_terminal_size().columns, 100)
     colour = sys.stdout.isatty()
     click.echo(render_gate_console(record, width=width, colour=colour), nl=False)
-    text = render_gate_markdown(record)
-    if markdown is not None:
-        write_whole(markdown, text.encode())
-    summary = os.environ.get(SUMMARY_VARIABLE)
-    if summary:
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(text)
+    publish(render_gate_markdown(record), markdown)

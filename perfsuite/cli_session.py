@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.libraries import import_libraries
 from perfsuite.progress import ProgressLine
 from perfsuite.settings import resolve_settings
+from perfsuite.storage import write_whole
+
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 if TYPE_CHECKING:
     from perfsuite.run import Run
@@ -52,3 +57,27 @@ def progress_line() -> Iterator[ProgressLine]:
         yield line
     finally:
         line.end()
+
+
+@contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """A CI system that cancels a job sends SIGTERM, which would leave the workers behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def publish(text: str, markdown: Path | None) -> None:
+    """Write Markdown to the file that was asked for, and to the summary of a CI system's job."""
+    if markdown is not None:
+        write_whole(markdown, text.encode())
+    summary = os.environ.get(SUMMARY_VARIABLE)
+    if summary:
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(text)

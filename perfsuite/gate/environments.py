@@ -23,10 +23,10 @@ from pathlib import Path
 
 import msgspec
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 from perfsuite.errors import EnvironmentBroken
-from perfsuite.gate.spec import Interpreter, Requirements, Spec
+from perfsuite.gate.spec import Interpreter, Requirements, Spec, name_of
 from perfsuite.storage import write_json
 
 SCHEMA = 1
@@ -120,8 +120,7 @@ class Environments:
         with tempfile.TemporaryDirectory() as scratch:
             report = Path(scratch) / "report.json"
             self._pip(
-                Path(sys.executable),
-                ["--dry-run", "--ignore-installed", "--report", str(report), *options, *asked],
+                ["--dry-run", "--ignore-installed", "--report", str(report), *options, *asked]
             )
             installs = json.loads(report.read_text())["install"]
         packages = tuple(_resolved(item) for item in installs)
@@ -133,18 +132,18 @@ class Environments:
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".building-", dir=self._folder))
         try:
-            venv.EnvBuilder(with_pip=True, symlinks=os.name == "posix", clear=True).create(draft)
+            venv.EnvBuilder(with_pip=False, symlinks=os.name == "posix", clear=True).create(draft)
             pins = draft / "pins.txt"
             pins.write_text("".join(f"{each.pin}\n" for each in manifest.packages))
             asked = [word for word in manifest.asked if word not in options]
-            self._pip(_python(draft), ["--constraint", str(pins), *options, *asked])
+            self._pip(["--constraint", str(pins), *options, *asked], into=_python(draft))
             write_json(draft / MANIFEST, manifest)
             if home.exists() and not (home / MANIFEST).is_file():
                 shutil.rmtree(home)
             draft.rename(home)
         except subprocess.CalledProcessError as error:
             problem = f"no virtual environment can be made ({error})"
-            raise EnvironmentBroken(problem, mend="install Python's venv and ensurepip") from None
+            raise EnvironmentBroken(problem, mend="install Python's venv") from None
         except OSError as error:
             if not (home / MANIFEST).is_file():
                 problem = f"cannot build an environment in {self._folder} ({error.strerror})"
@@ -152,19 +151,24 @@ class Environments:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def _pip(self, python: Path, arguments: list[str]) -> None:
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        done = self._run([*command, *arguments], capture_output=True, text=True, check=False)
+    def _pip(self, arguments: list[str], into: Path | None = None) -> None:
+        """This environment's pip, which installs into others, too: none needs a pip of its own."""
+        python = [] if into is None else ["--python", str(into)]
+        command = [sys.executable, "-m", "pip", *python, "install"]
+        options = ["--quiet", "--disable-pip-version-check"]
+        done = self._run(
+            [*command, *options, *arguments], capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             raise EnvironmentBroken(
-                f"pip cannot install it ({_complaint(done.stderr)})",
+                f"pip cannot install it ({complaint(done.stderr)})",
                 mend="correct the requirements, or pass --index-url or --constraints with them",
             )
 
 
 def _held_equal(spec: Requirements) -> list[str]:
     """Perfsuite's own dependencies in the versions that are installed here, but for those named."""
-    named = {_name(package) for package in spec.packages}
+    named = {name_of(package) for package in spec.packages}
     pins = []
     for line in metadata.requires("perfsuite") or ():
         requirement = Requirement(line)
@@ -172,13 +176,6 @@ def _held_equal(spec: Requirements) -> list[str]:
         if wanted and canonicalize_name(requirement.name) not in named:
             pins.append(f"{requirement.name}=={metadata.version(requirement.name)}")
     return pins
-
-
-def _name(package: str) -> str:
-    """Canonical name of what a requirement or a wheel's path names."""
-    if package.endswith(".whl"):
-        return parse_wheel_filename(Path(package).name)[0]
-    return canonicalize_name(Requirement(package).name)
 
 
 def _resolved(item: dict[str, dict[str, dict[str, str]]]) -> Resolved:
@@ -196,7 +193,7 @@ def _python(home: Path) -> Path:
     return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _complaint(stderr: str) -> str:
+def complaint(stderr: str) -> str:
     """The last error that pip names, without its label."""
     lines = stderr.strip().splitlines()
     errors = [line for line in lines if line.startswith("ERROR:")]

@@ -43,6 +43,7 @@ class Session:
         open_side: starts one side.
         line: told of every step.
         clock: seconds.
+        enough: whether a tier's blocks answer what is asked; None if that is the latency.
         record: what has come out so far; saved after every block.
     """
 
@@ -50,6 +51,7 @@ class Session:
     open_side: OpenSide
     line: Line
     clock: Callable[[], float] = time.monotonic
+    enough: Callable[[TierGate], bool] | None = None
     record: GateRecord = field(init=False)
     path: Path | None = None
 
@@ -128,6 +130,8 @@ class Session:
         self._keep(replace(known, verdicts=judge_tier(known, self.record.policy)))
 
     def _is_settled(self, tier: Tier) -> bool:
+        if self.enough is not None:
+            return self.enough(self._known(tier))
         blocks = paired_blocks(self._known(tier))
         policy = self.record.policy
         return len(blocks) >= FEWEST_BLOCKS and is_settled(compare(blocks, policy), policy)

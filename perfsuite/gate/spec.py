@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from perfsuite.errors import SettingsError
 
@@ -68,6 +69,13 @@ def parse_spec(text: str) -> Spec:
         if _looks_like_a_path(words[0]):
             raise SettingsError(f"{words[0]} does not exist", mend=_MEND)
     return _requirements(words)
+
+
+def name_of(package: str) -> str:
+    """Canonical name of what a requirement or a wheel's path names."""
+    if package.endswith(".whl"):
+        return parse_wheel_filename(Path(package).name)[0]
+    return canonicalize_name(Requirement(package).name)
 
 
 def _words(text: str) -> list[str]:

@@ -118,7 +118,7 @@ def _row(tier: TierGate) -> Row:
         tier.tier,
         _seconds(latency.control),
         _seconds(latency.treatment),
-        _change(latency),
+        format_change(latency),
         _percent(latency.smallest_visible),
         _signed(known[Metric.MEMORY].change),
         _compile(known[Metric.COLD_COMPILE].change, known[Metric.WARM_COMPILE].change),
@@ -220,7 +220,8 @@ def _plus_minus(fraction: float, *, digits: int) -> str:
     return f"{round(fraction * 100, digits) + 0.0:+.{digits}f}"
 
 
-def _change(verdict: MetricVerdict) -> str:
+def format_change(verdict: MetricVerdict) -> str:
+    """A change with half the width of its interval: '+5.1 ±0.8%'."""
     if verdict.change is None or verdict.interval is None:
         return ABSENT
     low, high = verdict.interval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -159,3 +160,16 @@ class SilentLine:
 
     def update(self, what: str, done: int, total: int) -> None:
         """Nothing."""
+
+
+def wheel(folder: Path, version: str, requires: str = "") -> None:
+    """A wheel of one module, `tiny`, that knows its version."""
+    name = f"tiny-{version}"
+    about = f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
+    about += f"Requires-Dist: {requires}\n" if requires else ""
+    kind = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as archive:
+        archive.writestr("tiny.py", f"VERSION = '{version}'\n")
+        archive.writestr(f"{name}.dist-info/METADATA", about)
+        archive.writestr(f"{name}.dist-info/WHEEL", kind)
+        archive.writestr(f"{name}.dist-info/RECORD", "")

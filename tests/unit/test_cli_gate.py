@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from perfsuite import cli_gate
 from perfsuite.checkpoints import Checkpoint, registry
 from perfsuite.cli import main
+from perfsuite.cli_session import SUMMARY_VARIABLE
 from perfsuite.errors import EnvironmentBroken, SideFailed, WorkerFailed
 from perfsuite.gate.environments import Environments
 from perfsuite.gate.record import GateRecord, load_gate
@@ -29,7 +30,7 @@ from tests.unit.gate_samples import Opener, busy
 def small_pocket(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     """`pocket` with hardly anything to do; workers take its weights and this work."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(cli_gate.SUMMARY_VARIABLE, raising=False)
+    monkeypatch.delenv(SUMMARY_VARIABLE, raising=False)
     small = dataclasses.replace(quick, name="pocket")
     monkeypatch.setitem(registry._CHECKPOINTS, "pocket", small)
     return small
@@ -129,7 +130,7 @@ def test_markdown_goes_to_its_file_and_to_the_jobs_summary(
 ) -> None:
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
-    monkeypatch.setenv(cli_gate.SUMMARY_VARIABLE, str(summary))
+    monkeypatch.setenv(SUMMARY_VARIABLE, str(summary))
     played(monkeypatch, Opener())
     assert gate("--markdown", "gate.md").exit_code == 0
     text = (tmp_path / "gate.md").read_text()

@@ -8,7 +8,7 @@ import torch
 
 from perfsuite.device import FakeDevice
 from perfsuite.errors import MeasurementError
-from perfsuite.selftest.latency.extra_work import Cost, ExtraWork
+from perfsuite.selftest.latency.extra_work import ExtraWork
 
 
 class Unet:
@@ -33,7 +33,7 @@ def test_fractions_of_a_unit_add_up_over_calls(monkeypatch: pytest.MonkeyPatch) 
     work.units_per_call = 2.25
     with work.inside(pipeline):
         assert [pipeline.unet.forward(place) for place in range(4)] == [1, 2, 3, 4]
-    assert done == [2, 2, 2, 3]
+    assert done == [3, 3, 3, 4]
 
 
 def test_the_unet_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,19 +48,19 @@ def test_the_unet_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch) -> No
     assert pipeline.unet.calls == 1
 
 
-def test_a_fixed_cost_is_told_from_that_of_each_unit() -> None:
-    # An image of 1 s; with 10 units 1.05 s, with 60 units 1.20 s: 0.3 % a unit on top of 2 %.
-    device = FakeDevice(durations_s=[1.0, 1.05, 1.2] * 20)
-    cost = ExtraWork(torch.float32, device).calibrate(lambda: None)
-    assert cost.unit == pytest.approx(0.003)
-    assert cost.fixed == pytest.approx(0.02)
-    assert cost.units_for(0.05) == pytest.approx(10)
-    assert cost.units_for(0.20) == pytest.approx(60)
-    assert cost.units_for(0.0) == 0.0
+def test_one_unit_stands_in_every_call_even_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = ExtraWork(torch.float32, FakeDevice())
+    done = counted(work, monkeypatch)
+    pipeline: Any = SimpleNamespace(unet=Unet())
+    with work.inside(pipeline):
+        pipeline.unet.forward(1)
+    assert done == [1]
 
 
-def test_less_than_the_fixed_cost_cannot_be_planted() -> None:
-    assert Cost(0.02, 0.003).units_for(0.01) == 0.0
+def test_a_units_cost_is_that_of_many_by_their_number() -> None:
+    # An image of 1 s, and of 1.6 s with 200 units in each call: 0.3 % a unit.
+    device = FakeDevice(durations_s=[1.0, 1.6] * 20)
+    assert ExtraWork(torch.float32, device).calibrate(lambda: None) == pytest.approx(0.003)
 
 
 def test_work_that_takes_no_time_is_refused() -> None:

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import venv
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from perfsuite.errors import EnvironmentBroken
 from perfsuite.gate import environments
 from perfsuite.gate.environments import MANIFEST, Environments
 from perfsuite.gate.spec import Interpreter, Requirements
+from tests.unit.gate_samples import wheel
 
 
 class FakePip:
@@ -119,18 +119,6 @@ def test_what_is_not_named_is_held_equal() -> None:
     assert {"transformers", "torchao", "msgspec"} <= names
     assert not {"torch", "diffusers", "mypy"} & names
     assert all("==" in pin for pin in pins)
-
-
-def wheel(folder: Path, version: str) -> None:
-    """A wheel of one module."""
-    name = f"tiny-{version}"
-    about = f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
-    kind = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as archive:
-        archive.writestr("tiny.py", f"VERSION = '{version}'\n")
-        archive.writestr(f"{name}.dist-info/METADATA", about)
-        archive.writestr(f"{name}.dist-info/WHEEL", kind)
-        archive.writestr(f"{name}.dist-info/RECORD", "")
 
 
 def test_pip_makes_an_environment_of_its_own(

@@ -11,7 +11,13 @@ from perfsuite.judge import Outcome
 from perfsuite.judge.comparison import Policy
 from perfsuite.measure.conditions import Conditions
 from perfsuite.selftest.latency.campaign import LatencyReport, report_on
-from perfsuite.selftest.latency.rates import Rate, gate_rates, judge_session, rule_rates
+from perfsuite.selftest.latency.rates import (
+    Rate,
+    gate_rates,
+    judge_session,
+    planted_costs,
+    rule_rates,
+)
 from perfsuite.selftest.latency.report import LEGEND, render_console, render_markdown
 from perfsuite.selftest.latency.rules import RULES
 from perfsuite.selftest.latency.trials import SCHEMA, PlantedSamples, Trial, TrialPlan
@@ -87,6 +93,21 @@ def test_rules_on_raw_seconds_call_a_slower_machine_slower_code() -> None:
     assert gate_rates(calm + drifted, PLAN, 5, 0.05).rate(0.0, Outcome.REGRESSED).hits == 0
 
 
+def test_what_was_planted_is_measured_within_each_process() -> None:
+    """A run that is slower as a whole, its unchanged samples too, does not count."""
+    low, high = planted_costs(trials(spread=0.08), PLAN)
+    assert (low.slowdown, low.pairs) == (0.05, 20)
+    assert low.error is not None
+    assert high.error is not None
+    assert low.cost == pytest.approx(0.05, abs=4 * low.error)
+    assert high.cost == pytest.approx(0.2, abs=4 * high.error * 1.2)
+    assert high.error < 0.005
+
+
+def test_trials_without_planted_work_say_nothing_of_its_cost() -> None:
+    assert planted_costs(trials()[:3], PLAN) == ()
+
+
 def test_a_rate_has_wilsons_interval() -> None:
     # Wilson 1927: for 0 of n the upper end is z^2 / (n + z^2), with z = 1.959964.
     none = Rate.of(0, 100)
@@ -118,6 +139,7 @@ def test_the_table_fits_80_columns_and_has_a_line_for_every_rule(report: Latency
     assert "perfsuite 2.5%, 10 runs" in printed
     assert all(rule.name in printed for rule in RULES)
     assert "0/52 (-6.9%)" in printed
+    assert "+5% cost 5." in " ".join(printed.split())
     assert "unchanged 0.0%-6.9% of 52, +5%" in " ".join(printed.split())
 
 

@@ -13,7 +13,14 @@ from perfsuite.environment import Environment
 from perfsuite.errors import MeasurementError
 from perfsuite.judge.outcome import Outcome
 from perfsuite.progress import Progress
-from perfsuite.selftest.latency.rates import GateRates, RuleRates, gate_rates, rule_rates
+from perfsuite.selftest.latency.rates import (
+    GateRates,
+    Planted,
+    RuleRates,
+    gate_rates,
+    planted_costs,
+    rule_rates,
+)
 from perfsuite.selftest.latency.trials import (
     Trial,
     TrialPlan,
@@ -41,6 +48,7 @@ class LatencyReport:
             building and warm-up included, by its tiers; median over trials without slowdowns.
         gates: the gate's own record.
         rules: other tools' records.
+        planted: what the planted work really cost.
     """
 
     schema: int
@@ -52,6 +60,7 @@ class LatencyReport:
     verdict_s: float
     gates: tuple[GateRates, ...]
     rules: tuple[RuleRates, ...]
+    planted: tuple[Planted, ...]
 
     @property
     def false_alarms(self) -> int:
@@ -103,6 +112,7 @@ def report_on(trials: tuple[Trial, ...], plan: TrialPlan) -> LatencyReport:
         verdict_s=statistics.median(unplanted) / len(plan.tiers),
         gates=tuple(gate_rates(trials, plan, runs, tolerance) for tolerance, runs in usable),
         rules=tuple(rule_rates(trials, plan, usable[0][1])),
+        planted=planted_costs(trials, plan),
     )
 
 

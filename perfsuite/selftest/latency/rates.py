@@ -6,6 +6,7 @@ session has: a pilot, as many more as the power calculation wants, and an early 
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from perfsuite.judge.family import holm_level
 from perfsuite.judge.latency import decide
 from perfsuite.judge.outcome import Outcome
 from perfsuite.judge.power import rounds_wanted
-from perfsuite.judge.spread import Spread, steadier_spread
+from perfsuite.judge.spread import Spread, log_latency, steadier_spread
 from perfsuite.measure.measurement import LatencySamples
 from perfsuite.measure.sampling import SamplingPlan
 from perfsuite.selftest.latency.rules import RULES, Rule
@@ -124,6 +125,24 @@ class RuleRates:
     alarms: dict[str, Rate]
 
 
+@dataclass(frozen=True)
+class Planted:
+    """What a planted slowdown really cost.
+
+    Attributes:
+        slowdown: asked for, as a fraction.
+        cost: measured: control-normalised latency against that of the same process's unchanged
+            samples, as a fraction; mean over trials and tiers.
+        error: its standard error; None of a single one.
+        pairs: how many were measured.
+    """
+
+    slowdown: float
+    cost: float
+    error: float | None
+    pairs: int
+
+
 def key_of(slowdown: float) -> str:
     """A slowdown as a key of JSON: '0%', '5%'."""
     return f"{slowdown:.0%}"
@@ -179,6 +198,24 @@ def rule_rates(trials: Sequence[Trial], plan: TrialPlan, baseline_runs: int) -> 
         )
         for rule in RULES
     ]
+
+
+def planted_costs(trials: Iterable[Trial], plan: TrialPlan) -> tuple[Planted, ...]:
+    """What each planted slowdown really cost; those that were not measured are left out."""
+    trials = tuple(trials)
+    found = []
+    for slowdown in plan.slowdowns:
+        logs = []
+        for trial in trials:
+            for tier in plan.tiers:
+                old, new = trial.find(tier, 0.0), trial.find(tier, slowdown)
+                if old is not None and new is not None:
+                    logs.append(log_latency(new.latency) - log_latency(old.latency))
+        if logs:
+            error = statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else None
+            cost = math.expm1(statistics.fmean(logs))
+            found.append(Planted(slowdown, cost, error, len(logs)))
+    return tuple(found)
 
 
 def judge_session(

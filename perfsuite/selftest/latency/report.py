@@ -37,8 +37,8 @@ class Line:
 
 def columns(report: LatencyReport) -> tuple[str, ...]:
     """Headings."""
-    planted = (f"+{key_of(each)}" for each in report.plan.slowdowns)
-    return ("rule", "unchanged", *planted, "open", "sees")
+    slower = (f"+{key_of(each)}" for each in report.plan.slowdowns)
+    return ("rule", "unchanged", *slower, "open", "sees")
 
 
 def lines(report: LatencyReport) -> tuple[Line, ...]:
@@ -82,6 +82,18 @@ def intervals(report: LatencyReport) -> tuple[str, ...]:
     )
 
 
+def planted(report: LatencyReport) -> tuple[str, ...]:
+    """One line: what the planted work really cost, with its standard error."""
+    said = [
+        f"+{key_of(each.slowdown)} cost {each.cost * 100:.1f}"
+        + ("" if each.error is None else f" +-{each.error * 100:.1f}")
+        + f"% ({each.pairs})"
+        for each in report.planted
+    ]
+    head = "planted work, against the same process's unchanged samples (mean, standard error, of)"
+    return (f"{head}: {', '.join(said)}",) if said else ()
+
+
 def render_console(report: LatencyReport, *, width: int = 80, colour: bool = False) -> str:
     """The table for a terminal; its lines fit into 80 columns."""
     buffer = io.StringIO()
@@ -96,7 +108,7 @@ def render_console(report: LatencyReport, *, width: int = 80, colour: bool = Fal
     console.print(Padding(Text(summary(report)), (0, 0, 1, 0)))
     console.print(table)
     console.print(Padding(Text(LEGEND, style="dim"), (1, 0, 0, 0)))
-    for said in (*intervals(report), *resampled(report)):
+    for said in (*planted(report), *intervals(report), *resampled(report)):
         console.print(Text(said))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
@@ -117,7 +129,7 @@ def render_markdown(report: LatencyReport) -> str:
             "",
             LEGEND,
             "",
-            *(f"- {said}" for said in (*intervals(report), *resampled(report))),
+            *(f"- {said}" for said in (*planted(report), *intervals(report), *resampled(report))),
             "",
             *_by_tier(report),
             "## The rules",
@@ -153,23 +165,23 @@ def _gate_name(gate: GateRates) -> str:
 
 
 def _gate_cells(gate: GateRates, report: LatencyReport) -> tuple[str, ...]:
-    planted = (gate.regressed[key_of(each)] for each in report.plan.slowdowns)
+    slower = (gate.regressed[key_of(each)] for each in report.plan.slowdowns)
     undecided = gate.rate(0.0, Outcome.INCONCLUSIVE, Outcome.INVALID)
     return (
         _gate_name(gate),
         _counted(gate.regressed[key_of(0.0)]),
-        *(_percent(rate.share) for rate in planted),
+        *(_percent(rate.share) for rate in slower),
         _percent(undecided.share),
         _sees(gate),
     )
 
 
 def _rule_cells(rule: RuleRates, report: LatencyReport) -> tuple[str, ...]:
-    planted = (rule.alarms[key_of(each)] for each in report.plan.slowdowns)
+    slower = (rule.alarms[key_of(each)] for each in report.plan.slowdowns)
     return (
         rule.name,
         _counted(rule.alarms[key_of(0.0)]),
-        *(_percent(rate.share) for rate in planted),
+        *(_percent(rate.share) for rate in slower),
         "-",
         "-",
     )

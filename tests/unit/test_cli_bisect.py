@@ -1,0 +1,182 @@
+"""The command `bisect` over a local index of small wheels: real pip, real environments.
+
+The sides are fakes whose latency depends on which version their environment really holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from perfsuite import cli_bisect
+from perfsuite.checkpoints import Checkpoint, registry
+from perfsuite.cli import main
+from perfsuite.cli_session import SUMMARY_VARIABLE
+from perfsuite.errors import EnvironmentBroken, OutputError
+from perfsuite.gate import environments
+from perfsuite.gate.bisection import Answer, Bisected
+from perfsuite.gate.environments import Environments
+from perfsuite.gate.hunt import SCHEMA, BisectRecord
+from perfsuite.gate.record import SideFacts, save_gate
+from perfsuite.gate.spec import Requirements
+from perfsuite.gate.versions import installed_version
+from perfsuite.judge import Outcome
+from perfsuite.judge.sides import Metric, MetricVerdict
+from perfsuite.storage import read_json
+from tests.unit.gate_samples import Opener, gate_record, tier, wheel
+
+FIRST_BAD = "1.3"
+
+
+@pytest.fixture
+def index(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Options of pip for a folder of wheels: tiny 1.0 to 1.4, of which 1.2 does not install.
+
+    Environments hold nothing else, and a side in one is slower from `FIRST_BAD` on.
+    """
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for minor in range(5):
+        wheel(wheels, f"1.{minor}", "nowhere-to-be-found" if minor == 2 else "")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(SUMMARY_VARIABLE, raising=False)
+    monkeypatch.setitem(registry._CHECKPOINTS, "pocket", replace(quick, name="pocket"))
+    monkeypatch.setattr(environments, "_held_equal", lambda spec: [])
+
+    def seconds_in(python: Path) -> float:
+        return 1.3 if installed_version(python, "tiny") >= FIRST_BAD else 1.0
+
+    @contextlib.contextmanager
+    def open_fakes(plan: object, control: Path, treatment: Path) -> Iterator[Opener]:
+        yield Opener(seconds_in(control), seconds_in(treatment))
+
+    monkeypatch.setattr(cli_bisect, "open_workers", open_fakes)
+    return f"--no-index --find-links {wheels}"
+
+
+def bisect(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["bisect", "--budget", "1", *arguments])
+
+
+ASKED = ("--tier", "bf16", "--metric", "latency")
+
+
+def test_the_planted_version_is_found(index: str, tmp_path: Path) -> None:
+    ends = ("--good", f"{index} tiny==1.0", "--bad", f"{index} tiny==1.4")
+    result = bisect(*ends, *ASKED, "--markdown", "issue.md")
+    assert result.exit_code == 0, result.output
+    (path,) = tmp_path.glob(".perfsuite/bisections/*.json")
+    record = read_json(path, BisectRecord, schema=SCHEMA, error=OutputError, mend="")
+    assert record.versions == ("1.0", "1.1", "1.2", "1.3", "1.4")
+    assert record.result == Bisected("1.1", "1.3", ("1.2",))
+    assert record.final is not None
+    assert (record.final.version, record.final.against) == ("1.3", "1.1")
+    answers = {each.version: each.answer for each in record.trials}
+    assert answers["1.2"] is Answer.UNKNOWN
+    said = " ".join(result.output.split())
+    assert "1.2 1.0 unknown skipped: pip cannot install it (No matching distribution" in said
+    assert "tiny 1.3 is the first bad version for latency of bf16 (pocket)" in said
+    assert "not known, between them: 1.2" in said
+    assert "1.3 against 1.1: +30 ±1.7% (95 % interval)" in said
+    assert "1.0 ++?xx 1.4" in said
+    issue = (tmp_path / "issue.md").read_text()
+    assert issue.startswith("### tiny 1.3 is the first bad version")
+    assert f'--bad "{index} tiny==1.4" --tier bf16 --metric latency' in issue
+    # Four installed; a second search finds all of them there.
+    assert len(list(tmp_path.glob(".perfsuite/envs/*/environment.json"))) == 4
+    assert "building" not in bisect(*ends, *ASKED).output
+
+
+def test_ends_that_are_equal_are_not_searched(index: str) -> None:
+    ends = ("--good", f"{index} tiny==1.0", "--bad", f"{index} tiny==1.1")
+    result = bisect(*ends, *ASKED)
+    assert result.exit_code == 3
+    assert "not found: the bad end is not worse than the good one (passed)" in " ".join(
+        result.output.split()
+    )
+
+
+def test_the_record_of_a_gate_is_an_end(
+    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a gate that took 'the newest': the version that it got then is meant."""
+
+    def recorded(version: str, outcome: Outcome) -> str:
+        judged = replace(tier(), verdicts=(MetricVerdict(Metric.LATENCY, outcome),))
+        treatment = SideFacts(f"{index} tiny", "3.11.7", "/env", {"Tiny": version})
+        record = replace(gate_record(judged), gate_id=version, treatment=treatment)
+        return str(save_gate(record, tmp_path))
+
+    wanted: list[Requirements] = []
+
+    def refuse(self: Environments, spec: Requirements) -> Path:
+        wanted.append(spec)
+        if len(wanted) == 2:
+            raise EnvironmentBroken("enough", mend="")
+        return Path(sys.executable)
+
+    monkeypatch.setattr(Environments, "provide", refuse)
+    result = bisect(
+        "--good", recorded("1.0", Outcome.PASSED), "--bad", recorded("1.4", Outcome.REGRESSED)
+    )
+    assert result.exit_code == 4, result.output
+    assert [spec.packages for spec in wanted] == [("tiny==1.0",), ("tiny==1.4",)]
+    good = recorded("1.4", Outcome.PASSED)
+    result = bisect("--good", "tiny==1.0", "--bad", good)
+    assert result.exit_code == 2
+    assert "found no regression that can be bisected: name --tier" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--good", "tiny==1.0", "--bad", "tiny==1.4"), "--tier and --metric are missing"),
+        (("--good", "tiny==1.0", "--bad", "other==2", *ASKED), "other and tiny are two packages"),
+        (("--good", ".", "--bad", ".", *ASKED), "two environments have no versions between"),
+        (
+            ("--good", "a==1", "--bad", "a==2", "--tier", "bf17", "--metric", "latency"),
+            "unknown tier 'bf17'",
+        ),
+        (("--good", "./none.json", "--bad", "a==2", *ASKED), "./none.json does not exist"),
+    ],
+)
+@pytest.mark.usefixtures("index")
+def test_wrong_usage_is_said_before_anything_is_installed(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    def refuse(self: Environments, spec: object) -> Any:
+        raise AssertionError(spec)
+
+    monkeypatch.setattr(Environments, "provide", refuse)
+    result = bisect(*arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.output
+
+
+def test_an_older_bad_end_is_refused(index: str) -> None:
+    result = bisect("--good", f"{index} tiny==1.4", "--bad", f"{index} tiny==1.0", *ASKED)
+    assert result.exit_code == 2
+    assert "--good is version 1.4, which is not older than --bad, 1.0" in " ".join(
+        result.output.replace("│", " ").split()
+    )
+
+
+def test_ctrl_c_keeps_what_was_tried(
+    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def interrupted(*_: object) -> Iterator[Opener]:
+        raise KeyboardInterrupt
+        yield Opener()
+
+    monkeypatch.setattr(cli_bisect, "open_workers", interrupted)
+    result = bisect("--good", f"{index} tiny==1.0", "--bad", f"{index} tiny==1.1", *ASKED)
+    assert result.exit_code == 130
+    assert list(tmp_path.glob(".perfsuite/bisections/*.json"))
