@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from perfsuite.gate.plan import GatePlan
     from perfsuite.gate.record import GateRecord
     from perfsuite.gate.session import OpenSide
+    from perfsuite.gate.side import Name
 
 COULD_NOT_RUN = 4
 INTERRUPTED = 130
@@ -88,8 +89,20 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
 
 
 @contextmanager
-def open_workers(plan: GatePlan, control: Path, treatment: Path) -> Iterator[OpenSide]:
-    """A way to start workers, whose scratch and compile caches are gone afterwards."""
+def open_workers(
+    plan: GatePlan,
+    control: Path,
+    treatment: Path,
+    programs: Mapping[Name, tuple[str, ...]] | None = None,
+) -> Iterator[OpenSide]:
+    """A way to start workers, whose scratch and compile caches are gone afterwards.
+
+    Args:
+        plan: of the gate.
+        control: the control's interpreter.
+        treatment: the treatment's.
+        programs: what a side runs instead of the gate's own worker.
+    """
     import perfsuite
     from perfsuite.gate.side import Launch, Name, WorkerSide
 
@@ -112,6 +125,7 @@ def open_workers(plan: GatePlan, control: Path, treatment: Path) -> Iterator[Ope
                     log=logs / f"{tier}-{name.value}.log",
                     scratch=scratch,
                     cache=scratch / "cache" / tier / name.value,
+                    **({"program": programs[name]} if programs else {}),
                 )
             )
 

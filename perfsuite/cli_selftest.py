@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli_session import prepare, progress_line
+from perfsuite.cli_gate import open_workers
+from perfsuite.cli_session import ended_like_ctrl_c, prepare, progress_line
 from perfsuite.errors import ReferenceImageError, SettingsError
-from perfsuite.libraries import quietly
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.settings import resolve_settings
 
 if TYPE_CHECKING:
+    from perfsuite.gate.plan import GatePlan
     from perfsuite.progress import ProgressLine
     from perfsuite.run import Run
     from perfsuite.selftest.latency.trials import TrialPlan
     from perfsuite.selftest.quality.trial import Report
 
+GATE_REPEATS = 40
+"""Gates for each slowdown."""
 REQUIRED_SHARE = 0.95
 """Share of planted faults that has to be caught."""
 
@@ -27,11 +34,12 @@ REQUIRED_SHARE = 0.95
 @click.command()
 @click.option("--quick", "kind", flag_value="quick", help="The latency gate, under four minutes.")
 @click.option("--full", "kind", flag_value="full", help="The latency gate, over an hour.")
+@click.option("--gate", "kind", flag_value="gate", help="The upgrade gate, for hours.")
 @click.option("--quality", "kind", flag_value="quality", help="The quality gate: planted faults.")
 @click.option("--checkpoint", default="pocket", show_default=True)
 @click.option("--tiers", default=None, help="Tiers to try, e.g. fp32,int8.")
 @click.option("--only", multiple=True, help="With --quality: a fault's name or part of it.")
-@click.option("--repeats", type=click.IntRange(1, 1000), help="With --quality: tiers, new seeds.")
+@click.option("--repeats", type=click.IntRange(1, 1000), help="With --quality or --gate.")
 @click.option("--after", default=0, type=click.IntRange(0), help="Repeats made before: new seeds.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--baselines", default="baselines", show_default=True)
@@ -54,6 +62,10 @@ def selftest(
     slower. Stopped, it goes on where it was. Writes selftest/latency.json and latency.md under
     --out. Ends with exit code 1 if unchanged code was called slower.
 
+    --gate: holds this environment against itself with 0, 3 and 5 % of extra work planted in one
+    side's UNet, --repeats (40) times each, at a tolerance of 1.5 %. Goes on where it was, too.
+    Writes selftest/gate.json and gate.md. Ends with exit code 1 if equal sides were called unequal.
+
     --quality: plants known faults and sees whether images give them away. Writes
     selftest/quality.json and quality.md. Ends with exit code 1 if less than 95 % of the faults are
     caught, or if something healthy is called a fault. With --repeats no fault is planted: every
@@ -61,10 +73,17 @@ def selftest(
     pass each time.
     """
     if kind is None:
-        raise click.UsageError("name what to test: perfsuite selftest --quick, --full or --quality")
+        raise click.UsageError(
+            "name what to test: perfsuite selftest --quick, --full, --gate or --quality"
+        )
     if kind != "quality":
-        if only or repeats is not None:
-            raise click.UsageError("--only and --repeats go with --quality")
+        if only or after:
+            raise click.UsageError("--only and --after go with --quality")
+        if kind == "gate":
+            _try_gate(checkpoint, tiers, device, out, repeats or GATE_REPEATS)
+            return
+        if repeats is not None:
+            raise click.UsageError("--repeats goes with --quality or --gate")
         _try_latency(kind, checkpoint, tiers, device, out)
         return
     run = prepare(checkpoint, tiers, device, baselines, out)
@@ -107,6 +126,100 @@ def _try_latency(kind: str, checkpoint: str, tiers: str | None, device: str, out
     click.echo(f"written: {folder / 'latency.json'} and latency.md")
     if report.false_alarms:
         raise SystemExit(1)
+
+
+def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats: int) -> None:
+    """Make the tries that are not there yet, judge all, print and keep the table."""
+    with quietly():
+        import_libraries()
+        from perfsuite.gate.plan import prepare_gate
+        from perfsuite.selftest.gate.report import render_console, render_markdown
+        from perfsuite.selftest.gate.tries import (
+            SLOWDOWNS,
+            TIERS,
+            load_tries,
+            report_on,
+            try_path,
+        )
+    from perfsuite.storage import write_json, write_whole
+
+    given: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "tiers": tiers or ",".join(TIERS),
+        "device": device,
+        "out": out,
+        "budget": "60",
+    }
+    settings = resolve_settings(given, Path.cwd())
+    plan = prepare_gate(settings, ".", ".", Path.cwd())
+    folder = settings.out / "selftest" / "gate"
+    with ended_like_ctrl_c(), progress_line() as line:
+        for number in range(repeats * len(SLOWDOWNS)):
+            if not try_path(folder, number).is_file():
+                _make_try(plan, folder, number, line)
+    report = report_on(load_tries(folder), [tier.name for tier in plan.tiers])
+    width = shutil.get_terminal_size().columns
+    click.echo(render_console(report, width=width, colour=sys.stdout.isatty()), nl=False)
+    write_json(folder.parent / "gate.json", report)
+    write_whole(folder.parent / "gate.md", render_markdown(report).encode())
+    click.echo(f"written: {folder.parent / 'gate.json'} and gate.md")
+    if report.false_alarms:
+        raise SystemExit(1)
+
+
+def _make_try(plan: GatePlan, folder: Path, number: int, line: ProgressLine) -> None:
+    from perfsuite.gate.record import SideFacts
+    from perfsuite.gate.session import Session
+    from perfsuite.gate.side import Name
+    from perfsuite.prepare import new_run_id
+    from perfsuite.selftest.gate.tries import (
+        SCHEMA,
+        TOLERANCE,
+        GateTry,
+        latency_of,
+        overhead_of,
+        save_try,
+        slowdown_of,
+        tier_of,
+    )
+
+    slowdown = slowdown_of(number)
+    wanted = tier_of(number, [tier.name for tier in plan.tiers])
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    record = replace(
+        plan.record,
+        gate_id=new_run_id(),
+        environment=replace(plan.record.environment, recorded_at=now),
+        treatment=SideFacts(f". with {slowdown:.0%} of extra work"),
+        policy=replace(plan.record.policy, tolerance=TOLERANCE, family=1),
+        wanted=(wanted,),
+    )
+    tiers = tuple(tier for tier in plan.tiers if tier.name == wanted)
+    own = replace(plan, tiers=tiers, record=record)
+    python = Path(sys.executable)
+    worker = "perfsuite.selftest.gate.worker"
+    programs = {Name.CONTROL: (worker, "0"), Name.TREATMENT: (worker, str(slowdown))}
+    start = time.monotonic()
+    with open_workers(own, python, python, programs) as open_side:
+        done = Session(own, open_side, line).run()
+    if done.interrupted:
+        raise KeyboardInterrupt
+    tier = done.tiers[0]
+    made = GateTry(
+        SCHEMA,
+        number,
+        slowdown,
+        TOLERANCE,
+        wanted,
+        record.environment,
+        latency_of(tier),
+        tier.outcome,
+        tier.spent_s,
+        time.monotonic() - start,
+        overhead_of(tier.usable),
+        done.gate_id,
+    )
+    save_try(folder, made)
 
 
 def _check_plan(plan: TrialPlan, out: str) -> Path:

@@ -114,6 +114,7 @@ class Launch:
         log: where its standard error goes.
         scratch: folder for images; removed by the session.
         cache: folder of compiled graphs.
+        program: module that serves as the worker, and its arguments.
     """
 
     name: Name
@@ -122,6 +123,7 @@ class Launch:
     log: Path
     scratch: Path
     cache: Path
+    program: tuple[str, ...] = ("perfsuite.gate.worker",)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -147,7 +149,7 @@ class WorkerSide:
         self._log: IO[bytes] = launch.log.open("ab")
         try:
             self._process = subprocess.Popen(
-                [launch.python, "-m", "perfsuite.gate.worker"],
+                [launch.python, "-m", *launch.program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,

@@ -186,10 +186,9 @@ def describe() -> Hello:
     return Hello(str(source), sys.prefix, python, packages)
 
 
-def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
     """Say hello, then answer until there are no more requests."""
     replies.write(encode(describe()))
-    bench = Workbench()
     for line in requests:
         with quietly():
             reply = bench.answer(decode_request(line))

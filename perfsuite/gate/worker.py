@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
 
 from perfsuite.errors import head_of
+
+if TYPE_CHECKING:
+    from perfsuite.gate.workbench import Workbench
 
 
 def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -29,20 +33,26 @@ def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def main() -> None:
-    """Serve whoever started this process; what cannot even be imported is said, too."""
+def main(make_bench: Callable[[], Workbench] | None = None) -> None:
+    """Serve whoever started this process; what cannot even be imported is said, too.
+
+    Args:
+        make_bench: called once the libraries are imported; None for the gate's own workbench.
+    """
     requests, replies = take_over_pipes()
     try:
         from perfsuite.libraries import import_libraries
 
         import_libraries()
-        from perfsuite.gate.workbench import serve
+        from perfsuite.gate.workbench import Workbench, serve
+
+        bench = make_bench() if make_bench else Workbench()
     except Exception as error:
         # By hand: the library that writes the other replies may be what is missing.
         failed = {"message": "Failed", "error": head_of(error)}
         replies.write(json.dumps(failed).encode() + b"\n")
         return
-    serve(requests, replies)
+    serve(requests, replies, bench)
 
 
 if __name__ == "__main__":

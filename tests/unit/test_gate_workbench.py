@@ -95,7 +95,7 @@ def test_serving_begins_with_a_greeting_and_ends_with_the_requests(
     greeting = Hello("/src", "/env", "3.11.7", {})
     monkeypatch.setattr(workbench, "describe", lambda: greeting)
     replies = io.BytesIO()
-    workbench.serve(io.BytesIO(encode(TakeSample())), replies)
+    workbench.serve(io.BytesIO(encode(TakeSample())), replies, workbench.Workbench())
     assert replies.getvalue() == encode(greeting) + encode(
         Failed("RuntimeError: nothing is built yet")
     )

@@ -1,0 +1,46 @@
+"""A side with work planted: `python -m perfsuite.selftest.gate.worker SLOWDOWN`.
+
+Like the gate's own worker this module imports next to nothing until the pipes are safe.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from perfsuite.gate.worker import main
+
+if TYPE_CHECKING:
+    from perfsuite.gate.workbench import Workbench
+
+
+def planted_bench(slowdown: float) -> Workbench:
+    """A workbench whose tier does extra work in every forward of its UNet, for good.
+
+    Args:
+        slowdown: to plant, as a fraction; 0 leaves only the unit of work that stands in every call.
+    """
+    from perfsuite.gate.protocol import Build, Built
+    from perfsuite.gate.workbench import Workbench
+    from perfsuite.selftest.latency.extra_work import ExtraWork
+
+    class PlantedBench(Workbench):
+        def __init__(self) -> None:
+            super().__init__()
+            self._planted = ExitStack()
+
+        def _build(self, request: Build) -> Built:
+            built = super()._build(request)
+            tier = self._built
+            work = ExtraWork(tier.dtype, tier.device)
+            self._planted.enter_context(work.inside(tier.pipeline))
+            if slowdown:
+                work.units_per_call = slowdown / work.calibrate(self._image)
+            return built
+
+    return PlantedBench()
+
+
+if __name__ == "__main__":
+    main(lambda: planted_bench(float(sys.argv[1])))

@@ -1,0 +1,155 @@
+"""The upgrade gate's self-test: tries played by fakes, and one planted side for real."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from perfsuite import cli_selftest
+from perfsuite.checkpoints import Checkpoint, registry
+from perfsuite.cli import main
+from perfsuite.gate.protocol import Build, Built, Sample, TakeSample
+from perfsuite.gate.side import Name
+from perfsuite.judge import Outcome
+from perfsuite.judge.sides import Metric, MetricVerdict
+from perfsuite.selftest.gate.report import render_console, render_markdown
+from perfsuite.selftest.gate.tries import (
+    SCHEMA,
+    SLOWDOWNS,
+    GateTry,
+    overhead_of,
+    report_on,
+    slowdown_of,
+    tier_of,
+)
+from perfsuite.selftest.gate.worker import planted_bench
+from perfsuite.selftest.latency.extra_work import ExtraWork
+from tests.unit.gate_samples import WORK, Opener, block
+from tests.unit.samples import environment
+
+
+def made(number: int, outcome: Outcome, change: float) -> GateTry:
+    slowdown = slowdown_of(number)
+    verdict = MetricVerdict(Metric.LATENCY, outcome, change=change)
+    tier = tier_of(number, ("fp32", "bf16"))
+    return GateTry(
+        SCHEMA,
+        number,
+        slowdown,
+        0.015,
+        tier,
+        environment(),
+        verdict,
+        outcome,
+        40.0,
+        90.0,
+        0.01,
+        "g",
+    )
+
+
+TRIES = tuple(
+    made(
+        number,
+        Outcome.REGRESSED if slowdown_of(number) else Outcome.PASSED,
+        slowdown_of(number) + 0.001 * (number % 2),
+    )
+    for number in range(12)
+)
+
+
+def test_every_slowdown_meets_every_tier() -> None:
+    met = {(slowdown_of(number), tier_of(number, ("a", "b"))) for number in range(6)}
+    assert met == {(slowdown, tier) for slowdown in SLOWDOWNS for tier in ("a", "b")}
+
+
+def test_rates_are_of_each_slowdown() -> None:
+    report = report_on(TRIES, ("fp32", "bf16"))
+    equal, small, large = report.rows
+    assert (equal.regressed.hits, equal.passed.hits, equal.passed.total) == (0, 4, 4)
+    assert (small.regressed.hits, large.regressed.hits) == (4, 4)
+    assert small.cost == pytest.approx(0.0305)
+    assert report.false_alarms == 0
+    alarm = made(0, Outcome.REGRESSED, 0.02)
+    assert report_on((alarm, *TRIES[1:]), ("fp32",)).false_alarms == 1
+
+
+def test_overhead_is_what_no_sample_accounts_for() -> None:
+    # Ten pairs of 0.2 s and 0.2 s in 4 s; then the same in 4.1 s.
+    assert overhead_of([block()]) == pytest.approx(0.0)
+    assert overhead_of([replace(block(), sampling_s=4.1)]) == pytest.approx(0.025)
+    assert overhead_of([]) == 0.0
+
+
+def test_the_table_fits_80_columns() -> None:
+    report = report_on(TRIES, ("fp32", "bf16"))
+    printed = render_console(report)
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "0/4 (0%-49%)" in printed
+    assert "| 3 | bf16 | 0% | +0.1% | passed | 40 s |" in render_markdown(report)
+
+
+@pytest.fixture
+def small_pocket(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(registry._CHECKPOINTS, "pocket", replace(quick, name="pocket"))
+
+
+@pytest.fixture
+def opened(small_pocket: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What was planted in each gate; the sides are fakes that are as slow as was asked."""
+    planted: list[float] = []
+
+    @contextlib.contextmanager
+    def open_fakes(
+        plan: object, control: Path, treatment: Path, programs: Mapping[Name, tuple[str, ...]]
+    ) -> Iterator[Opener]:
+        slowdown = float(programs[Name.TREATMENT][1])
+        planted.append(slowdown)
+        yield Opener(0.1, 0.1 * (1 + slowdown))
+
+    monkeypatch.setattr(cli_selftest, "open_workers", open_fakes)
+    return planted
+
+
+def selftest(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["selftest", "--gate", "--tiers", "bf16", *arguments])
+
+
+def test_tries_are_made_once_and_reported(opened: list[float], tmp_path: Path) -> None:
+    result = selftest("--repeats", "1")
+    assert result.exit_code == 0, result.output
+    assert opened == [0.0, 0.03, 0.05]
+    report = json.loads((tmp_path / ".perfsuite/selftest/gate.json").read_text())
+    assert [row["regressed"]["hits"] for row in report["rows"]] == [0, 1, 1]
+    assert selftest("--repeats", "2").exit_code == 0
+    assert opened == [0.0, 0.03, 0.05] * 2
+
+
+@pytest.mark.usefixtures("small_pocket")
+def test_a_planted_side_works_and_works_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    units: list[int] = []
+    monkeypatch.setattr(ExtraWork, "_do", lambda self, count: units.append(count))
+    monkeypatch.setattr(ExtraWork, "calibrate", lambda self, image: 0.01)
+    bench = planted_bench(0.05)
+    built = bench.answer(Build("bf16", "pocket", WORK, WORK, "cpu", 1))
+    assert isinstance(built, Built)
+    assert isinstance(bench.answer(TakeSample()), Sample)
+    assert units == [6]  # the standing one, and five of a hundredth each
+
+
+def test_equal_sides_have_the_standing_unit_only(
+    small_pocket: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units: list[int] = []
+    monkeypatch.setattr(ExtraWork, "_do", lambda self, count: units.append(count))
+    bench = planted_bench(0.0)
+    bench.answer(Build("bf16", "pocket", WORK, WORK, "cpu", 1))
+    bench.answer(TakeSample())
+    assert units == [1]
