@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,6 @@ from perfsuite.libraries import import_libraries, quietly
 from perfsuite.settings import resolve_settings
 
 if TYPE_CHECKING:
-    from perfsuite.gate.plan import GatePlan
     from perfsuite.progress import ProgressLine
     from perfsuite.run import Run
     from perfsuite.selftest.latency.trials import TrialPlan
@@ -133,12 +130,14 @@ def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats
     with quietly():
         import_libraries()
         from perfsuite.gate.plan import prepare_gate
+        from perfsuite.selftest.gate.campaign import make_try
         from perfsuite.selftest.gate.report import render_console, render_markdown
         from perfsuite.selftest.gate.tries import (
             SLOWDOWNS,
             TIERS,
             load_tries,
             report_on,
+            save_try,
             try_path,
         )
     from perfsuite.storage import write_json, write_whole
@@ -156,7 +155,7 @@ def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats
     with ended_like_ctrl_c(), progress_line() as line:
         for number in range(repeats * len(SLOWDOWNS)):
             if not try_path(folder, number).is_file():
-                _make_try(plan, folder, number, line)
+                save_try(folder, make_try(plan, number, open_workers, line))
     report = report_on(load_tries(folder), [tier.name for tier in plan.tiers])
     width = shutil.get_terminal_size().columns
     click.echo(render_console(report, width=width, colour=sys.stdout.isatty()), nl=False)
@@ -165,61 +164,6 @@ def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats
     click.echo(f"written: {folder.parent / 'gate.json'} and gate.md")
     if report.false_alarms:
         raise SystemExit(1)
-
-
-def _make_try(plan: GatePlan, folder: Path, number: int, line: ProgressLine) -> None:
-    from perfsuite.gate.record import SideFacts
-    from perfsuite.gate.session import Session
-    from perfsuite.gate.side import Name
-    from perfsuite.prepare import new_run_id
-    from perfsuite.selftest.gate.tries import (
-        SCHEMA,
-        TOLERANCE,
-        GateTry,
-        latency_of,
-        overhead_of,
-        save_try,
-        slowdown_of,
-        tier_of,
-    )
-
-    slowdown = slowdown_of(number)
-    wanted = tier_of(number, [tier.name for tier in plan.tiers])
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    record = replace(
-        plan.record,
-        gate_id=new_run_id(),
-        environment=replace(plan.record.environment, recorded_at=now),
-        treatment=SideFacts(f". with {slowdown:.0%} of extra work"),
-        policy=replace(plan.record.policy, tolerance=TOLERANCE, family=1),
-        wanted=(wanted,),
-    )
-    tiers = tuple(tier for tier in plan.tiers if tier.name == wanted)
-    own = replace(plan, tiers=tiers, record=record)
-    python = Path(sys.executable)
-    worker = "perfsuite.selftest.gate.worker"
-    programs = {Name.CONTROL: (worker, "0"), Name.TREATMENT: (worker, str(slowdown))}
-    start = time.monotonic()
-    with open_workers(own, python, python, programs) as open_side:
-        done = Session(own, open_side, line).run()
-    if done.interrupted:
-        raise KeyboardInterrupt
-    tier = done.tiers[0]
-    made = GateTry(
-        SCHEMA,
-        number,
-        slowdown,
-        TOLERANCE,
-        wanted,
-        record.environment,
-        latency_of(tier),
-        tier.outcome,
-        tier.spent_s,
-        time.monotonic() - start,
-        overhead_of(tier.usable),
-        done.gate_id,
-    )
-    save_try(folder, made)
 
 
 def _check_plan(plan: TrialPlan, out: str) -> Path:
