@@ -106,6 +106,7 @@ def _run(
             between,
             installed_version,
             package_of,
+            pinned_version,
             released_versions,
         )
         from perfsuite.prepare import new_run_id
@@ -114,14 +115,17 @@ def _run(
     wanted, question = _asked(ends[1].gate, tier, metric)
     package = package_of(ends[0].spec, ends[1].spec)
     template = next(e.spec for e in reversed(ends) if isinstance(e.spec, Requirements))
+    pins = [pinned_version(end.spec) for end in ends]
+    if pins[0] and pins[1]:
+        between((), pins[0], pins[1])  # in the wrong order they are not worth building
     plan = prepare_gate(replace(settings, tiers=(wanted,)), good, bad, root)
+    released = released_versions(package, template.options)
     environments = Environments(settings.out / "envs", lambda line: click.echo(line, err=True))
     pythons = [environments.provide(end.spec) for end in ends]
     candidates = [
         Candidate(installed_version(python, package), end.shown, python)
         for end, python in zip(ends, pythons, strict=True)
     ]
-    released = released_versions(package, template.options)
     versions = between(released, candidates[0].version, candidates[1].version)
     click.echo(f"{package}: {len(versions)} versions, both ends included", err=True)
     record = BisectRecord(

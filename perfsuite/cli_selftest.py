@@ -83,6 +83,8 @@ def selftest(
             raise click.UsageError("--repeats goes with --quality or --gate")
         _try_latency(kind, checkpoint, tiers, device, out)
         return
+    if after and repeats is None:
+        raise click.UsageError("--after goes with --repeats")
     run = prepare(checkpoint, tiers, device, baselines, out)
     if run.references is None:
         raise ReferenceImageError(

@@ -17,7 +17,7 @@ from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
 from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
 from perfsuite.judge.comparison import Policy
-from perfsuite.ladder import Tier, find_tiers, tiers
+from perfsuite.ladder import Tier, find_tiers, is_compiled, tiers
 from perfsuite.quality.calibration import Calibration, calibration_path, load_calibration
 from perfsuite.record import SCHEMA, RunRecord
 from perfsuite.references import MANIFEST, References, load_references
@@ -46,11 +46,11 @@ def prepare_run(
     threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
     device = find_device(settings.device)
     wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    if any(tier.compiles for tier in wanted):
+    compiles = any(is_compiled(tier) for tier in wanted)
+    if compiles:
         check_compiler()
     checkpoint = find_checkpoint(settings.checkpoint or default_checkpoint(device))
     checkpoint.source.check()
-    compiles = any(tier.compiles for tier in wanted)
     check_writable(settings.out, _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES)
     _set_up_torch(settings, device)
     environment = describe_environment(device, settings.machine_label, root)

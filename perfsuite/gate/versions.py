@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -38,6 +39,18 @@ def at_version(spec: Requirements, version: str) -> Requirements:
     """The same SPEC with its first package at another version."""
     pinned = f"{name_of(spec.packages[0])}=={version}"
     return Requirements((pinned, *spec.packages[1:]), spec.options)
+
+
+def pinned_version(spec: Spec) -> str | None:
+    """The version that a SPEC pins its first package to; None if it pins none."""
+    if not isinstance(spec, Requirements) or spec.packages[0].endswith(".whl"):
+        return None
+    pins = [
+        each.version
+        for each in Requirement(spec.packages[0]).specifier
+        if each.operator == "==" and _is_version(each.version)
+    ]
+    return Version(pins[0]).public if pins else None
 
 
 def installed_version(python: Path, package: str, run: Run = subprocess.run) -> str:

@@ -19,6 +19,7 @@ from perfsuite.gate.versions import (
     between,
     installed_version,
     package_of,
+    pinned_version,
     recorded_version,
     released_versions,
 )
@@ -59,6 +60,15 @@ def test_another_version_changes_the_first_package_only() -> None:
     spec = requirements("--index-url https://x torch==2.14.1 torchao==0.17.0")
     expected = Requirements(("torch==2.14.0", "torchao==0.17.0"), ("--index-url", "https://x"))
     assert at_version(spec, "2.14.0") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("torch==2.14.1+cpu", "2.14.1"), ("torch", None), ("torch>=2.14", None), ("t==2.*", None)],
+)
+def test_a_pin_tells_the_version_before_anything_is_built(text: str, version: str | None) -> None:
+    assert pinned_version(requirements(text)) == version
+    assert pinned_version(HERE) is None
 
 
 def test_an_environment_tells_its_version() -> None:

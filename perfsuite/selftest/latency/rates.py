@@ -228,11 +228,13 @@ def judge_session(
         return []
     spread = steadier_spread(known.values(), policy.assumed)
     compared = [_replayed(each.latency, known[each.tier], spread, policy) for each in taken]
-    p_values = [each.p_slower for each in compared]
+    spoilt = [_is_spoilt(trial, each) for each in taken]
+    judged = zip(compared, spoilt, strict=True)
+    p_values = [comparison.p_slower for comparison, is_spoilt in judged if not is_spoilt]
     level = holm_level(p_values, policy.false_alarm_rate, policy.family)
     return [
-        _judged(trial, each, comparison, policy, level)
-        for each, comparison in zip(taken, compared, strict=True)
+        _judged(trial, each, comparison, policy, level, is_spoilt=is_spoilt)
+        for each, comparison, is_spoilt in zip(taken, compared, spoilt, strict=True)
     ]
 
 
@@ -265,20 +267,30 @@ def _first(latency: LatencySamples, count: int) -> LatencySamples:
     )
 
 
-def _judged(
-    trial: Trial, taken: PlantedSamples, comparison: Comparison, policy: Policy, level: float
-) -> Judged:
-    verdict = decide(comparison, policy, level=level)
+def _is_spoilt(trial: Trial, taken: PlantedSamples) -> bool:
     hardware = trial.environment.hardware
-    spoilt = disqualification(
+    why = disqualification(
         taken.conditions, cores=hardware.cores, threads=trial.environment.threads
     )
+    return why is not None
+
+
+def _judged(
+    trial: Trial,
+    taken: PlantedSamples,
+    comparison: Comparison,
+    policy: Policy,
+    level: float,
+    *,
+    is_spoilt: bool,
+) -> Judged:
+    verdict = decide(comparison, policy, level=level)
     share = len(comparison.new.samples_s) / len(taken.latency.samples_s)
     return Judged(
         trial.number,
         taken.tier,
         taken.slowdown,
-        Outcome.INVALID if spoilt else verdict.outcome,
+        Outcome.INVALID if is_spoilt else verdict.outcome,
         verdict.change,
         verdict.smallest_visible,
         taken.sampling_s * share,
