@@ -52,13 +52,20 @@ def report(*faults: Trial) -> Report:
 def test_selftest_names_what_it_can_test() -> None:
     result = CliRunner().invoke(main, ["selftest"])
     assert result.exit_code == 2
-    assert "perfsuite selftest --quick, --full or --quality" in result.output
+    assert "perfsuite selftest --quick, --full, --gate or --quality" in result.output
 
 
 def test_options_of_the_quality_gate_do_not_go_with_the_latency_gate() -> None:
     result = CliRunner().invoke(main, ["selftest", "--quick", "--repeats", "3"])
     assert result.exit_code == 2
-    assert "--only and --repeats go with --quality" in result.output
+    assert "--repeats goes with --quality or --gate" in result.output
+    for wrong in (["--quick", "--only", "x"], ["--gate", "--after", "3"]):
+        said = CliRunner().invoke(main, ["selftest", *wrong])
+        assert said.exit_code == 2
+        assert "--only and --after go with --quality" in said.output
+    said = CliRunner().invoke(main, ["selftest", "--quality", "--after", "3"])
+    assert said.exit_code == 2
+    assert "--after goes with --repeats" in said.output
 
 
 def test_selftest_without_references_names_the_command(
