@@ -11,7 +11,7 @@ from perfsuite.gate.bisection import Answer, Trial
 from perfsuite.gate.hunt import BisectRecord
 from perfsuite.judge.sides import Metric
 from perfsuite.report.console import drawn
-from perfsuite.report.gate import format_change
+from perfsuite.report.gate import format_change, markdown_row
 from perfsuite.report.rows import ABSENT
 
 _STYLES = {Answer.GOOD: "green", Answer.BAD: "bold red", Answer.UNKNOWN: "yellow"}
@@ -81,10 +81,7 @@ def render_bisection_markdown(record: BisectRecord) -> str:
     lines = [f"### {head}", "", *(f"- {line}" for line in rest)]
     lines += [f"- machine: {hardware.model}, {record.environment.threads} threads; {versions}", ""]
     lines += [f"| {' | '.join(name or 'note' for name in _COLUMNS)} |", "| --- " * 5 + "|"]
-    lines += [
-        "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in row) + " |"
-        for row in map(_cells, record.trials)
-    ]
+    lines += [markdown_row(_cells(trial)) for trial in record.trials]
     lines += ["", "To see it again:", "", "```", command, "```", ""]
     return "\n".join(lines)
 

@@ -62,9 +62,9 @@ def render_gate_markdown(record: GateRecord) -> str:
     """The same for a pull request, an issue or a job's summary."""
     lines = [f"### perfsuite gate: {ANSWERS[record.answer]}", ""]
     lines += [f"- {line}" for line in heading(record)]
-    lines += ["", _markdown_row(COLUMNS)]
-    lines.append(_markdown_row(tuple(":--" if _is_left(name) else "--:" for name in COLUMNS)))
-    lines += [_markdown_row(row.cells) for row in gate_rows(record)]
+    lines += ["", markdown_row(COLUMNS)]
+    lines.append(markdown_row(tuple(":--" if _is_left(name) else "--:" for name in COLUMNS)))
+    lines += [markdown_row(row.cells) for row in gate_rows(record)]
     lines += ["", *(f"- {_escaped(note)}" for note in notes(record)), "", f"*{LEGEND}*"]
     return "\n".join(lines) + "\n"
 
@@ -192,7 +192,8 @@ def _is_left(column: str) -> bool:
     return column in ("tier", "verdict")
 
 
-def _markdown_row(cells: tuple[str, ...]) -> str:
+def markdown_row(cells: tuple[str, ...]) -> str:
+    """A row of a Markdown table, whatever its cells hold."""
     return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
 
 
