@@ -3,6 +3,12 @@
 Order of events: A B | B A | A B … within a block, and the next block begins with the other side, so
 that neither a drift nor a place in the order favours a side. While one side works, the other and
 the gate itself sleep.
+
+A turn is as short as the pipeline allows: on a CPU a denoising step, so that two images are made at
+the same time, step by step, and what the machine does in a tenth of a second meets both. (The log
+ratio of two images scatters by 1 to 3 % so, and by 5 to 8 % when one follows the other.) An
+accelerator would have to be waited for after each step, which a pipeline that serves does not do,
+so there a turn is a whole image.
 """
 
 from __future__ import annotations
@@ -74,6 +80,7 @@ class BlockTaker:
     _finished: dict[Name, Finished] = field(default_factory=dict)
     _interleaved: bool = True
     _sampling_s: float = 0.0
+    _turns: int = 1
 
     def take(self) -> BlockRecord:
         """Run the block to its end; no side outlives it."""
@@ -98,6 +105,7 @@ class BlockTaker:
             starts=starts,
             sampling_s=self._sampling_s,
             spoilt=spoilt or self._disqualification(starts),
+            turns=self._turns,
         )
 
     @staticmethod
@@ -160,9 +168,8 @@ class BlockTaker:
         pair = 0
         while self._goes_on(pair, self.clock() - start, self.work.budget_s):
             self.progress("pairs", pair, 0)
-            for name in self._order(self.number + pair):
-                self._samples.append(TimedSample(name, self._sides[name].sample()))
-                self._sampling_s = self.clock() - start
+            self._make_one_image_each(*self._order(self.number + pair))
+            self._sampling_s = self.clock() - start
             pair += 1
         for name, side in self._sides.items():
             self._finished[name] = side.finish()
@@ -174,10 +181,23 @@ class BlockTaker:
         taken = 0
         while self._goes_on(taken, self.clock() - start, self.work.budget_s / 2):
             self.progress(f"{name.value} samples", taken, 0)
-            self._samples.append(TimedSample(name, side.sample()))
+            self._make_one_image_each(name)
             self._sampling_s = before_s + self.clock() - start
             taken += 1
         self._finished[name] = side.finish()
+
+    def _make_one_image_each(self, *names: Name) -> None:
+        """One sample of each side; they go on by turns, and who was last in one is first next."""
+        seconds = dict.fromkeys(names, 0.0)
+        at_work, self._turns = names, 0
+        while at_work:
+            self._turns += 1
+            for name in at_work:
+                turn = self._sides[name].turn()
+                seconds[name] += turn.seconds
+                if turn.done:
+                    self._samples.append(TimedSample(name, seconds.pop(name)))
+            at_work = tuple(name for name in reversed(at_work) if name in seconds)
 
     def _goes_on(self, taken: int, spent_s: float, budget_s: float) -> bool:
         if taken < self.work.fewest_pairs:

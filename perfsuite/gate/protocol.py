@@ -62,8 +62,8 @@ class Begin(Message, frozen=True):
     """Sampling begins: count from here."""
 
 
-class TakeSample(Message, frozen=True):
-    """Time one image."""
+class TakeTurn(Message, frozen=True):
+    """Go on with the image under way, or begin the next one, until the next pause."""
 
 
 class MakeImages(Message, frozen=True):
@@ -128,14 +128,16 @@ class Begun(Message, frozen=True):
     """Counting."""
 
 
-class Sample(Message, frozen=True):
-    """One image was made.
+class Turn(Message, frozen=True):
+    """A turn is over: a pause after a denoising step, or the image is done.
 
     Attributes:
-        seconds: that it took, by the clock of the device.
+        seconds: of work since the turn began, by the clock of the device.
+        done: whether the image is.
     """
 
     seconds: float
+    done: bool
 
 
 class ImagesMade(Message, frozen=True):
@@ -182,8 +184,8 @@ class Failed(Message, frozen=True):
     out_of_memory: bool = False
 
 
-Request = Build | WarmUp | Begin | TakeSample | MakeImages | Finish
-Reply = Hello | Built | WarmedUp | Begun | Sample | ImagesMade | Finished | Failed
+Request = Build | WarmUp | Begin | TakeTurn | MakeImages | Finish
+Reply = Hello | Built | WarmedUp | Begun | Turn | ImagesMade | Finished | Failed
 _REQUESTS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Request)
 _REPLIES: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Reply)
 

@@ -96,10 +96,11 @@ class BlockRecord:
     Attributes:
         cold: whether it began with an empty compile cache.
         interleaved: whether the sides took turns sample by sample.
-        samples: of both sides, in the order in which they were taken.
+        samples: of both sides, in the order in which their images were done.
         starts: what each side measured beside; a side that did not come to its end has none.
         sampling_s: seconds from the first sample to the last.
         spoilt: why the samples may not be judged; None if they may.
+        turns: that an image was made in; the sides alternated after each.
     """
 
     cold: bool
@@ -108,6 +109,7 @@ class BlockRecord:
     starts: dict[Name, StartFacts]
     sampling_s: float
     spoilt: str | None = None
+    turns: int = 1
 
     def seconds(self, side: Name) -> tuple[float, ...]:
         """One side's samples, in order."""

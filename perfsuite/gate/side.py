@@ -28,8 +28,8 @@ from perfsuite.gate.protocol import (
     ImagesMade,
     MakeImages,
     Request,
-    Sample,
-    TakeSample,
+    TakeTurn,
+    Turn,
     WarmedUp,
     WarmUp,
 )
@@ -75,8 +75,8 @@ class Side(Protocol):
     def begin(self) -> None:
         """Sampling begins: memory, CPU time and what else goes on count from here."""
 
-    def sample(self) -> float:
-        """Seconds of one image."""
+    def turn(self) -> Turn:
+        """Work on an image until the next pause, or its end."""
 
     def finish(self) -> Finished:
         """What there was beside the samples."""
@@ -194,9 +194,9 @@ class WorkerSide:
         """Count from here."""
         self._ask(Begin(), Begun, self._timeouts.image_s)
 
-    def sample(self) -> float:
-        """Seconds of one image."""
-        return self._ask(TakeSample(), Sample, self._timeouts.image_s).seconds
+    def turn(self) -> Turn:
+        """Work on an image until the next pause, or its end."""
+        return self._ask(TakeTurn(), Turn, self._timeouts.image_s)
 
     def finish(self) -> Finished:
         """What there was beside the samples."""
@@ -268,6 +268,7 @@ class FakeSide:
         name: which side it is.
         events: of all sides, in order; 'control sample' and so on.
         samples_s: seconds of its samples, in turn; the last one is repeated for ever.
+        turns: in how many equal turns it makes an image.
         hello: its greeting.
         built: what building finds.
         finished: what finishing finds.
@@ -278,6 +279,7 @@ class FakeSide:
     name: Name
     events: list[str] = field(default_factory=list)
     samples_s: list[float] = field(default_factory=lambda: [1.0])
+    turns: int = 1
     hello: Hello = field(default_factory=lambda: Hello("", "", "3.11.0", {}))
     built: Built = field(default_factory=lambda: Built(1.0, 2.0, ()))
     finished: Finished = field(
@@ -287,6 +289,7 @@ class FakeSide:
     )
     pictures: tuple[GeneratedImage, ...] = ()
     errors: dict[str, BaseException] = field(default_factory=dict)
+    _turn: int = 0
 
     def start(self) -> Hello:
         """The scripted greeting."""
@@ -307,10 +310,13 @@ class FakeSide:
         """Only noted."""
         self._note("begin")
 
-    def sample(self) -> float:
-        """The next scripted sample."""
-        self._note("sample")
-        return self.samples_s.pop(0) if len(self.samples_s) > 1 else self.samples_s[0]
+    def turn(self) -> Turn:
+        """A part of the next scripted sample."""
+        self._note("turn")
+        self._turn = (self._turn + 1) % self.turns
+        done = self._turn == 0
+        sample_s = self.samples_s.pop(0) if done and len(self.samples_s) > 1 else self.samples_s[0]
+        return Turn(sample_s / self.turns, done)
 
     def finish(self) -> Finished:
         """What finishing was scripted to find."""

@@ -1,6 +1,7 @@
 """What a worker does: builds a tier, times one image when told to, and sleeps in between.
 
-Nothing is judged here, so that both sides are judged by the same code.
+An image is made by turns: after each denoising step the worker says how long it worked, and sleeps
+until it is told to go on. Nothing is judged here, so that both sides are judged by the same code.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from safetensors.numpy import save_file
@@ -36,8 +37,8 @@ from perfsuite.gate.protocol import (
     MakeImages,
     Reply,
     Request,
-    Sample,
-    TakeSample,
+    TakeTurn,
+    Turn,
     WarmedUp,
     WarmUp,
     decode_request,
@@ -55,6 +56,12 @@ WARMUP_S = 20.0
 """Warm-up ends after so many seconds, settled or not."""
 SETTLED = 0.03
 """Latency has settled when an image takes as long as the two before it, but for this fraction."""
+Pause = Callable[[Turn], None]
+"""Reports a turn, and comes back when the next one may begin."""
+
+
+def straight_on(turn: Turn) -> None:
+    """The pause of an image that nothing takes turns with."""
 
 
 class Workbench:
@@ -62,22 +69,27 @@ class Workbench:
 
     def __init__(self) -> None:
         self._tier: BuiltTier | None = None
-        self._image: Callable[[], object] = lambda: None
+        self._image: Callable[..., object] = lambda: None
         self._watch: Watch = FakeWatch()
         self._graphs_at_first = 0
         self._graphs_before_sampling = 0
         self._cpu_s = 0.0
         self._since_s = 0.0
 
-    def answer(self, request: Request) -> Reply:
-        """Do what is asked; an error becomes a reply."""
+    def answer(self, request: Request, pause: Pause = straight_on) -> Reply:
+        """Do what is asked; an error becomes a reply.
+
+        Args:
+            request: what is asked.
+            pause: called after each turn of an image but the last, which is the reply.
+        """
         try:
-            return self._do(request)
+            return self._do(request, pause)
         except Exception as error:
             out_of_memory = isinstance(error, torch.OutOfMemoryError)
             return Failed(head_of(error), out_of_memory=out_of_memory)
 
-    def _do(self, request: Request) -> Reply:
+    def _do(self, request: Request, pause: Pause) -> Reply:
         match request:
             case Build():
                 return self._build(request)
@@ -85,8 +97,8 @@ class Workbench:
                 return self._warm_up(request)
             case Begin():
                 return self._begin()
-            case TakeSample():
-                return self._sample()
+            case TakeTurn():
+                return self._sample(pause)
             case MakeImages():
                 return self._make_images(Path(request.path))
             case Finish():
@@ -106,7 +118,7 @@ class Workbench:
         built = build_tier(tier, _checkpoint(request), device)
         self._tier = built
         shot = next(request.latency.shots())
-        self._image = lambda: run(built.pipeline, request.latency, shot)
+        self._image = lambda **options: run(built.pipeline, request.latency, shot, **options)
         first_image_s = device.timed(self._image)[0]
         self._graphs_at_first = compiled_graphs()
         used, free = _device_memory() if device.is_accelerator else (None, None)
@@ -132,10 +144,22 @@ class Workbench:
         self._cpu_s, self._since_s = time.process_time(), time.monotonic()
         return Begun()
 
-    def _sample(self) -> Sample:
+    def _sample(self, pause: Pause) -> Turn:
+        device = self._built.device
         self._watch.between_samples()
         gc.collect(0)
-        return Sample(self._built.device.timed(self._image)[0])
+        if device.is_accelerator:
+            return Turn(device.timed(self._image)[0], done=True)
+        start = time.perf_counter()
+
+        def rest(_: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            nonlocal start
+            pause(Turn(time.perf_counter() - start, done=False))
+            start = time.perf_counter()
+            return tensors
+
+        self._image(callback_on_step_end=rest)
+        return Turn(time.perf_counter() - start, done=True)
 
     def _finish(self) -> Finished:
         graphs = compiled_graphs()
@@ -188,10 +212,19 @@ def describe() -> Hello:
 
 def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
     """Say hello, then answer until there are no more requests."""
+
+    def pause(turn: Turn) -> None:
+        replies.write(encode(turn))
+        line = requests.readline()
+        if not line:
+            raise SystemExit  # whoever asked is gone: nobody waits for the image
+        if not isinstance(decode_request(line), TakeTurn):
+            raise RuntimeError("an image is under way")
+
     replies.write(encode(describe()))
-    for line in requests:
+    while line := requests.readline():
         with quietly():
-            reply = bench.answer(decode_request(line))
+            reply = bench.answer(decode_request(line), pause)
         replies.write(encode(reply))
 
 

@@ -112,6 +112,7 @@ class Opener:
         errors: by side, what methods raise instead; by the tier's name and the method's.
         both_finished: what both sides find when they finish.
         swing: fraction by which the treatment is slower in every other start.
+        turns: in which the control makes an image, and the treatment.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Opener:
         both_finished: Finished | None = None,
         *,
         swing: float = 0.0,
+        turns: tuple[int, int] = (1, 1),
     ) -> None:
         self.events: list[str] = []
         self.fakes: list[FakeSide] = []
@@ -129,6 +131,7 @@ class Opener:
         self._seconds = {Name.CONTROL: control_s, Name.TREATMENT: treatment_s}
         self._errors = errors or {}
         self._swing = swing
+        self._turns = dict(zip(Name, turns, strict=True))
 
     def __call__(self, name: Name, tier: str) -> FakeSide:
         mine = self._errors.get(name, {})
@@ -138,6 +141,7 @@ class Opener:
             name,
             self.events,
             [self._seconds[name] * (1 + swing)],
+            self._turns[name],
             hello(),
             finished=self.finished[name],
             pictures=(image(),),
@@ -148,8 +152,8 @@ class Opener:
 
     def clock(self) -> float:
         """Seconds that all samples so far have taken."""
-        count = {name: self.events.count(f"{name.value} sample") for name in Name}
-        return sum(self._seconds[name] * count[name] for name in Name)
+        count = {name: self.events.count(f"{name.value} turn") for name in Name}
+        return sum(self._seconds[name] * count[name] / self._turns[name] for name in Name)
 
 
 class SilentLine:

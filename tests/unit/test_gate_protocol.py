@@ -18,8 +18,8 @@ from perfsuite.gate.protocol import (
     Failed,
     Hello,
     MakeImages,
-    Sample,
-    TakeSample,
+    TakeTurn,
+    Turn,
     WarmUp,
     decode_request,
     encode,
@@ -46,11 +46,11 @@ def pipe() -> Iterator[tuple[Channel, int]]:
     [
         Build("bf16", "pocket", WORK, WORK, "cpu", 1),
         WarmUp((0, 1)),
-        TakeSample(),
+        TakeTurn(),
         MakeImages("/tmp/x"),
     ],
 )
-def test_a_request_arrives_as_it_was_sent(request_: Build | WarmUp | TakeSample) -> None:
+def test_a_request_arrives_as_it_was_sent(request_: Build | WarmUp | TakeTurn) -> None:
     line = encode(request_)
     assert line.count(b"\n") == 1
     assert decode_request(line) == request_
@@ -58,16 +58,16 @@ def test_a_request_arrives_as_it_was_sent(request_: Build | WarmUp | TakeSample)
 
 def test_replies_come_in_order_however_the_pipe_cuts_them(pipe: tuple[Channel, int]) -> None:
     channel, replies = pipe
-    said = encode(Sample(0.25)) + encode(Failed("ValueError: no"))
+    said = encode(Turn(0.25, done=True)) + encode(Failed("ValueError: no"))
     for start in range(0, len(said), 7):
         os.write(replies, said[start : start + 7])
-    assert channel.receive(1) == Sample(0.25)
+    assert channel.receive(1) == Turn(0.25, done=True)
     assert channel.receive(1) == Failed("ValueError: no")
 
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"Loading pipeline: 100%\n", b"\xff\xfe\n", b"{}\n", b'{"message":"Sample"}\n', b"[1, 2\n"],
+    [b"Loading pipeline: 100%\n", b"\xff\xfe\n", b"{}\n", b'{"message":"Turn"}\n', b"[1, 2\n"],
 )
 def test_garbage_is_named_and_not_believed(pipe: tuple[Channel, int], garbage: bytes) -> None:
     channel, replies = pipe

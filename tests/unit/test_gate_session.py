@@ -52,7 +52,7 @@ def failed(*, treatment: bool) -> SideFailed:
 def test_a_block_starts_both_sides_before_it_samples_either(tmp_path: Path) -> None:
     opener = Opener()
     take(tmp_path, opener)
-    samples = [place for place, event in enumerate(opener.events) if event.endswith("sample")]
+    samples = [place for place, event in enumerate(opener.events) if event.endswith("turn")]
     assert opener.events[: samples[0]] == [
         "control start",
         "treatment start",
@@ -76,6 +76,27 @@ def test_a_block_starts_both_sides_before_it_samples_either(tmp_path: Path) -> N
 def test_sides_take_turns_and_the_order_flips_with_every_pair(tmp_path: Path) -> None:
     assert sampled(take(tmp_path, Opener())) == "CTTCCTTCCT"
     assert sampled(take(tmp_path, Opener(), number=1)) == "TCCTTCCTTC"
+
+
+def turns_of(opener: Opener) -> str:
+    """Whose turns they were, in order."""
+    marks = {"control turn": "C", "treatment turn": "T"}
+    return "".join(marks.get(event, "") for event in opener.events)
+
+
+def test_the_order_flips_with_every_turn_of_an_image(tmp_path: Path) -> None:
+    opener = Opener(turns=(3, 3))
+    block = take(tmp_path, opener)
+    assert turns_of(opener).startswith("CTTCCTTCCTTC")
+    assert block.turns == 3
+    assert block.seconds(Name.CONTROL)[0] == pytest.approx(1.0)
+
+
+def test_a_side_with_more_turns_ends_its_image_alone(tmp_path: Path) -> None:
+    opener = Opener(turns=(1, 3))
+    block = take(tmp_path, opener)
+    assert turns_of(opener).startswith("CTTTTCTT")
+    assert block.seconds(Name.TREATMENT)[0] == pytest.approx(1.0)
 
 
 def test_the_budget_ends_a_block_and_the_fewest_pairs_are_taken_anyway(tmp_path: Path) -> None:
@@ -238,7 +259,7 @@ def test_a_worker_that_dies_is_no_regression_and_its_samples_are_kept(tmp_path: 
 
 
 def test_every_side_is_closed_whatever_happens(tmp_path: Path) -> None:
-    for method in ("start", "build", "warm_up", "begin", "sample", "finish", "images"):
+    for method in ("start", "build", "warm_up", "begin", "turn", "finish", "images"):
         opener = of_treatment(method, WorkerFailed("the worker died", mend=""))
         run(tmp_path, opener)
         for name in Name:
@@ -254,7 +275,7 @@ def test_an_environment_that_cannot_work_stops_the_gate(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_the_workers_and_keeps_what_was_measured(tmp_path: Path) -> None:
-    opener = of_treatment("sample", KeyboardInterrupt(), tier="sdpa")
+    opener = of_treatment("turn", KeyboardInterrupt(), tier="sdpa")
     record = run(tmp_path, opener, "bf16", "sdpa", "compile")
     assert record.interrupted
     assert not record.complete

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perfsuite.errors import EnvironmentBroken, SideFailed, WorkerFailed
+from perfsuite.gate.protocol import Turn
 from perfsuite.gate.side import Launch, Name, OutOfDeviceMemory, Timeouts, WorkerSide
 
 IMPATIENT = Timeouts(start_s=5.0, build_s=0.5, image_s=0.5)
@@ -50,9 +51,11 @@ REPLIES = "sys.stdin.readline(); print({!r}, flush=True)"
 
 
 def test_a_worker_greets_and_answers(stage: Stage) -> None:
-    side = stage.play(stage.greets(), REPLIES.format('{"message":"Sample","seconds":0.25}'))
+    side = stage.play(
+        stage.greets(), REPLIES.format('{"message":"Turn","seconds":0.25,"done":true}')
+    )
     assert side.start().prefix == "/env"
-    assert side.sample() == 0.25
+    assert side.turn() == Turn(0.25, done=True)
     side.close()
 
 
@@ -60,7 +63,7 @@ def test_a_worker_that_dies_is_named_with_its_last_words(stage: Stage) -> None:
     side = stage.play(stage.greets(), "sys.stdin.readline()", "sys.exit('no such kernel')")
     side.start()
     with pytest.raises(WorkerFailed, match=r"treatment worker ended with 1 \(no such kernel\)"):
-        side.sample()
+        side.turn()
     side.close()
 
 
@@ -68,7 +71,7 @@ def test_a_worker_that_was_killed_names_the_signal(stage: Stage) -> None:
     side = stage.play(stage.greets(), "sys.stdin.readline()", "os.kill(os.getpid(), 9)")
     side.start()
     with pytest.raises(WorkerFailed, match="was killed by SIGKILL: free memory"):
-        side.sample()
+        side.turn()
     side.close()
 
 
@@ -76,7 +79,7 @@ def test_a_worker_that_hangs_is_given_up_and_ended(stage: Stage) -> None:
     side = stage.play(stage.greets(), "time.sleep(60)")
     side.start()
     with pytest.raises(WorkerFailed, match=r"has not answered for 0\.5 s"):
-        side.sample()
+        side.turn()
     start = time.monotonic()
     side.close()
     assert time.monotonic() - start < 5
@@ -86,7 +89,7 @@ def test_a_worker_that_answers_out_of_turn_is_not_believed(stage: Stage) -> None
     side = stage.play(stage.greets(), REPLIES.format('{"message":"Begun"}'))
     side.start()
     with pytest.raises(WorkerFailed, match="answered out of turn"):
-        side.sample()
+        side.turn()
     side.close()
 
 
@@ -96,7 +99,7 @@ def test_an_error_in_the_worker_is_that_sides_failure(stage: Stage, name: Name) 
     side = stage.play(stage.greets(), REPLIES.format(failed), name=name)
     side.start()
     with pytest.raises(SideFailed, match="RuntimeError: bad graph: its log is ") as caught:
-        side.sample()
+        side.turn()
     assert caught.value.treatment is (name is Name.TREATMENT)
     side.close()
 
@@ -106,7 +109,7 @@ def test_too_little_memory_on_the_device_is_told_apart(stage: Stage) -> None:
     side = stage.play(stage.greets(), REPLIES.format(failed))
     side.start()
     with pytest.raises(OutOfDeviceMemory):
-        side.sample()
+        side.turn()
     side.close()
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from perfsuite import cli_selftest
 from perfsuite.checkpoints import Checkpoint, registry
 from perfsuite.cli import main
-from perfsuite.gate.protocol import Build, Built, Sample, TakeSample
+from perfsuite.gate.protocol import Build, Built, TakeTurn, Turn
 from perfsuite.gate.side import Name
 from perfsuite.judge import Outcome
 from perfsuite.judge.sides import Metric, MetricVerdict
@@ -140,7 +140,7 @@ def test_a_planted_side_works_and_works_more(monkeypatch: pytest.MonkeyPatch) ->
     bench = planted_bench(0.05)
     built = bench.answer(Build("bf16", "pocket", WORK, WORK, "cpu", 1))
     assert isinstance(built, Built)
-    assert isinstance(bench.answer(TakeSample()), Sample)
+    assert isinstance(bench.answer(TakeTurn()), Turn)
     assert units == [6]  # the standing one, and five of a hundredth each
 
 
@@ -151,5 +151,5 @@ def test_equal_sides_have_the_standing_unit_only(
     monkeypatch.setattr(ExtraWork, "_do", lambda self, count: units.append(count))
     bench = planted_bench(0.0)
     bench.answer(Build("bf16", "pocket", WORK, WORK, "cpu", 1))
-    bench.answer(TakeSample())
+    bench.answer(TakeTurn())
     assert units == [1]
