@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli_gate import COULD_NOT_RUN, INTERRUPTED, open_workers
+from perfsuite.cli_gate import BUDGET_S, COULD_NOT_RUN, INTERRUPTED, open_workers
 from perfsuite.cli_session import ended_like_ctrl_c, progress_line, publish
 from perfsuite.errors import GateError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
@@ -40,7 +40,9 @@ _SHORT_S = 1.0
 )
 @click.option("--checkpoint", default="pocket", show_default=True)
 @click.option("--tolerance", default=None, help="Slowdown that nobody minds (0.05).")
-@click.option("--budget", default="60", show_default=True, help="Seconds of sampling per version.")
+@click.option(
+    "--budget", default=BUDGET_S, show_default=True, help="Seconds of sampling per version."
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--threads", default=None, help="CPU threads of each side (1 on a CPU).")
 @click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")
@@ -169,7 +171,9 @@ def _measurer(plan: GatePlan, question: Question, line: ProgressLine) -> Measure
 
     starts = question.starts
     enough = None if starts is None else (lambda tier: len(tier.usable) >= starts)
-    work = plan.work if starts is None else replace(plan.work, budget_s=_SHORT_S)
+    work = replace(plan.work, makes_images=question is Question.QUALITY)
+    if starts is not None:
+        work = replace(work, budget_s=_SHORT_S)
 
     def measure(
         control: Candidate, treatment: Candidate, tolerance: float | None

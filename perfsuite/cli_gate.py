@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perfsuite.gate.session import OpenSide
     from perfsuite.gate.side import Name
 
+BUDGET_S = "40"
 COULD_NOT_RUN = 4
 INTERRUPTED = 130
 
@@ -34,7 +35,7 @@ INTERRUPTED = 130
 @click.option("--checkpoint", default="pocket", show_default=True)
 @click.option("--tiers", default=None, help="Tiers to compare, e.g. bf16,int8 (all).")
 @click.option("--tolerance", default=None, help="Slowdown that nobody minds (0.05).")
-@click.option("--budget", default="60", show_default=True, help="Seconds of sampling per tier.")
+@click.option("--budget", default=BUDGET_S, show_default=True, help="Seconds of sampling per tier.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--threads", default=None, help="CPU threads of each side (1 on a CPU).")
 @click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli_gate import open_workers
+from perfsuite.cli_gate import BUDGET_S, open_workers
 from perfsuite.cli_session import ended_like_ctrl_c, prepare, progress_line
 from perfsuite.errors import ReferenceImageError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
@@ -132,14 +132,16 @@ def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats
     with quietly():
         import_libraries()
         from perfsuite.gate.plan import prepare_gate
+        from perfsuite.selftest.folder import agree_on_plan
         from perfsuite.selftest.gate.campaign import make_try
         from perfsuite.selftest.gate.report import render_console, render_markdown
         from perfsuite.selftest.gate.tries import (
-            SLOWDOWNS,
             TIERS,
+            TryPlan,
             load_tries,
             report_on,
             save_try,
+            tries_for,
             try_path,
         )
     from perfsuite.storage import write_json, write_whole
@@ -149,13 +151,14 @@ def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats
         "tiers": tiers or ",".join(TIERS),
         "device": device,
         "out": out,
-        "budget": "60",
+        "budget": BUDGET_S,
     }
     settings = resolve_settings(given, Path.cwd())
     plan = prepare_gate(settings, ".", ".", Path.cwd())
     folder = settings.out / "selftest" / "gate"
+    agree_on_plan(folder, TryPlan.of(plan))
     with ended_like_ctrl_c(), progress_line() as line:
-        for number in range(repeats * len(SLOWDOWNS)):
+        for number in range(tries_for(repeats)):
             if not try_path(folder, number).is_file():
                 save_try(folder, make_try(plan, number, open_workers, line))
     report = report_on(load_tries(folder), [tier.name for tier in plan.tiers])

@@ -41,6 +41,7 @@ class Work:
         threads: CPU threads that a side computes with.
         fewest_pairs: samples of each side even if the budget is too small for them.
         most_pairs: samples of each side after which more would tell nothing new.
+        makes_images: whether the first block makes those of the quality workload.
     """
 
     request: Build
@@ -50,6 +51,7 @@ class Work:
     threads: int
     fewest_pairs: int = 6
     most_pairs: int = 400
+    makes_images: bool = True
 
 
 @dataclass
@@ -206,7 +208,7 @@ class BlockTaker:
 
     def _make_images(self, *names: Name) -> None:
         """Once all have finished: one side's images would be the other's noise."""
-        if self.number > 0:
+        if self.number > 0 or not self.work.makes_images:
             return
         for name in names:
             self.progress(f"{name.value} makes images", 0, 0)

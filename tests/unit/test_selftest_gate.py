@@ -20,6 +20,7 @@ from perfsuite.judge import Outcome
 from perfsuite.judge.sides import Metric, MetricVerdict
 from perfsuite.selftest.gate.report import render_console, render_markdown
 from perfsuite.selftest.gate.tries import (
+    ORDER,
     SCHEMA,
     SLOWDOWNS,
     GateTry,
@@ -27,6 +28,7 @@ from perfsuite.selftest.gate.tries import (
     report_on,
     slowdown_of,
     tier_of,
+    tries_for,
 )
 from perfsuite.selftest.gate.worker import planted_bench
 from perfsuite.selftest.latency.extra_work import ExtraWork
@@ -60,20 +62,26 @@ TRIES = tuple(
         Outcome.REGRESSED if slowdown_of(number) else Outcome.PASSED,
         slowdown_of(number) + 0.001 * (number % 2),
     )
-    for number in range(12)
+    for number in range(10)
 )
 
 
 def test_every_slowdown_meets_every_tier() -> None:
-    met = {(slowdown_of(number), tier_of(number, ("a", "b"))) for number in range(6)}
+    met = {(slowdown_of(number), tier_of(number, ("a", "b"))) for number in range(10)}
     assert met == {(slowdown, tier) for slowdown in SLOWDOWNS for tier in ("a", "b")}
+
+
+def test_as_many_tries_as_give_every_repeat() -> None:
+    planted = [slowdown_of(number) for number in range(tries_for(40))]
+    assert (planted.count(0.0), planted.count(0.03), planted.count(0.05)) == (40, 40, 20)
+    assert tries_for(1) == len(ORDER)
 
 
 def test_rates_are_of_each_slowdown() -> None:
     report = report_on(TRIES, ("fp32", "bf16"))
     equal, small, large = report.rows
     assert (equal.regressed.hits, equal.passed.hits, equal.passed.total) == (0, 4, 4)
-    assert (small.regressed.hits, large.regressed.hits) == (4, 4)
+    assert (small.regressed.hits, large.regressed.hits) == (4, 2)
     assert small.cost == pytest.approx(0.0305)
     assert report.false_alarms == 0
     alarm = made(0, Outcome.REGRESSED, 0.02)
@@ -125,18 +133,26 @@ def selftest(*arguments: str) -> Result:
 def test_tries_are_made_once_and_reported(opened: list[float], tmp_path: Path) -> None:
     result = selftest("--repeats", "1")
     assert result.exit_code == 0, result.output
-    assert opened == [0.0, 0.03, 0.05]
+    assert opened == list(ORDER)
     report = json.loads((tmp_path / ".perfsuite/selftest/gate.json").read_text())
-    assert [row["regressed"]["hits"] for row in report["rows"]] == [0, 1, 1]
-    assert selftest("--repeats", "2").exit_code == 0
-    assert opened == [0.0, 0.03, 0.05] * 2
+    assert [row["regressed"]["hits"] for row in report["rows"]] == [0, 2, 1]
+    assert selftest("--repeats", "3").exit_code == 0
+    assert opened == list(ORDER) * 2
+
+
+def test_tries_of_other_tiers_are_not_joined(opened: list[float]) -> None:
+    assert selftest("--repeats", "1").exit_code == 0
+    result = selftest("--repeats", "1", "--tiers", "fp32")
+    assert result.exit_code == 2
+    assert "holds trials of another self-test: delete the folder" in result.output
+    assert len(opened) == len(ORDER)
 
 
 @pytest.mark.usefixtures("small_pocket")
 def test_a_planted_side_works_and_works_more(monkeypatch: pytest.MonkeyPatch) -> None:
     units: list[int] = []
     monkeypatch.setattr(ExtraWork, "_do", lambda self, count: units.append(count))
-    monkeypatch.setattr(ExtraWork, "calibrate", lambda self, image: 0.01)
+    monkeypatch.setattr(ExtraWork, "calibrate", lambda self, image, rounds: 0.01)
     bench = planted_bench(0.05)
     built = bench.answer(Build("bf16", "pocket", WORK, WORK, "cpu", 1))
     assert isinstance(built, Built)

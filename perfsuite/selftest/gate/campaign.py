@@ -67,7 +67,8 @@ def make_try(plan: GatePlan, number: int, open_workers: OpenWorkers, line: Line)
         wanted=(wanted,),
     )
     tiers = tuple(tier for tier in plan.tiers if tier.name == wanted)
-    own = replace(plan, tiers=tiers, record=record)
+    work = replace(plan.work, makes_images=False)
+    own = replace(plan, tiers=tiers, record=record, work=work)
     python = Path(sys.executable)
     programs = {Name.CONTROL: (_WORKER, "0"), Name.TREATMENT: (_WORKER, str(slowdown))}
     start = time.monotonic()

@@ -6,6 +6,7 @@ are kept as JSON files, one each: a self-test that was stopped goes on where it 
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +14,61 @@ from pathlib import Path
 
 from perfsuite.environment import Environment
 from perfsuite.errors import OutputError
+from perfsuite.gate.plan import GatePlan
 from perfsuite.gate.record import BlockRecord, TierGate
 from perfsuite.judge import Outcome
 from perfsuite.judge.sides import Metric, MetricVerdict
+from perfsuite.selftest.folder import Plan
 from perfsuite.selftest.latency.rates import Rate
 from perfsuite.storage import read_json, write_json
 
 SCHEMA = 1
 SLOWDOWNS = (0.0, 0.03, 0.05)
-"""Planted in turn, as fractions."""
+"""Planted, as fractions."""
+ORDER = (0.0, 0.03, 0.0, 0.03, 0.05)
+"""Planted in turn, so that a part of a self-test is balanced. The largest is the easiest to find
+and comes half as often."""
 TOLERANCE = 0.015
 TIERS = ("fp32", "bf16", "sdpa")
 """Those that start fast: a cold compile would take most of a try's time."""
+
+
+@dataclass(frozen=True)
+class TryPlan(Plan):
+    """A self-test of the upgrade gate.
+
+    Attributes:
+        schema: version of this layout.
+        checkpoint: what is measured.
+        identity: of its weights.
+        tiers: tried in turn.
+        device: where.
+        order: slowdowns that are planted in turn, as fractions.
+        tolerance: of the gate.
+        budget_s: seconds of sampling of one gate at the most.
+    """
+
+    checkpoint: str
+    identity: str
+    tiers: tuple[str, ...]
+    device: str
+    order: tuple[float, ...]
+    tolerance: float
+    budget_s: float
+
+    @classmethod
+    def of(cls, plan: GatePlan) -> TryPlan:
+        """The self-test that holds such gates."""
+        return cls(
+            SCHEMA,
+            plan.record.checkpoint,
+            plan.record.identity,
+            tuple(tier.name for tier in plan.tiers),
+            plan.work.request.device,
+            ORDER,
+            TOLERANCE,
+            plan.record.budget_s,
+        )
 
 
 @dataclass(frozen=True)
@@ -113,14 +157,19 @@ class GateReport:
         return sum(row.regressed.hits for row in self.rows if row.slowdown == 0)
 
 
+def tries_for(repeats: int) -> int:
+    """How many tries hold equal sides, and each but the largest slowdown, so often."""
+    return math.ceil(repeats / ORDER.count(0.0)) * len(ORDER)
+
+
 def slowdown_of(number: int) -> float:
-    """What is planted in a try: every slowdown in turn, so that a part of all is balanced."""
-    return SLOWDOWNS[number % len(SLOWDOWNS)]
+    """What is planted in a try."""
+    return ORDER[number % len(ORDER)]
 
 
 def tier_of(number: int, tiers: Sequence[str]) -> str:
     """The tier of a try: every slowdown meets every tier."""
-    return tiers[number // len(SLOWDOWNS) % len(tiers)]
+    return tiers[number // len(ORDER) % len(tiers)]
 
 
 def latency_of(tier: TierGate) -> MetricVerdict:

@@ -13,6 +13,7 @@ from perfsuite.environment import Environment
 from perfsuite.errors import MeasurementError
 from perfsuite.judge.outcome import Outcome
 from perfsuite.progress import Progress
+from perfsuite.selftest.folder import agree_on_plan
 from perfsuite.selftest.latency.rates import (
     GateRates,
     Planted,
@@ -24,7 +25,6 @@ from perfsuite.selftest.latency.rates import (
 from perfsuite.selftest.latency.trials import (
     Trial,
     TrialPlan,
-    agree_on_plan,
     load_trials,
     trial_path,
 )

@@ -46,7 +46,7 @@ class ExtraWork:
         self.units_per_call = 0.0
         self._owed = 0.0
 
-    def calibrate(self, image: Callable[[], object]) -> float:
+    def calibrate(self, image: Callable[[], object], rounds: int = _ROUNDS) -> float:
         """What one unit in each call costs, as a fraction of an image; measured in place.
 
         Alone in a loop the work finds its data in the nearest cache and seems cheaper than it is
@@ -54,12 +54,14 @@ class ExtraWork:
 
         Args:
             image: makes one, with the pipeline that this work is inside of.
+            rounds: images with work and without it; one more of each, which does not count, is
+                made before.
 
         Raises:
             MeasurementError: work did not take longer.
         """
         ratios = []
-        for _ in range(_ROUNDS + 1):
+        for _ in range(rounds + 1):
             times_s = []
             for units in (0.0, _CALIBRATION_UNITS):
                 self.units_per_call = units

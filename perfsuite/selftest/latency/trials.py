@@ -14,13 +14,14 @@ from perfsuite.environment import Environment
 from perfsuite.errors import OutputError
 from perfsuite.measure.conditions import Conditions
 from perfsuite.measure.measurement import LatencySamples
-from perfsuite.storage import read_json, write_json
+from perfsuite.selftest.folder import Plan
+from perfsuite.storage import read_json
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class TrialPlan:
+class TrialPlan(Plan):
     """A self-test of the latency gate.
 
     Attributes:
@@ -37,7 +38,6 @@ class TrialPlan:
         planted_s: seconds of sampling per tier and slowdown.
     """
 
-    schema: int
     checkpoint: str
     tiers: tuple[str, ...]
     device: str
@@ -140,19 +140,3 @@ def load_trials(folder: Path) -> tuple[Trial, ...]:
     return tuple(
         read_json(path, Trial, schema=SCHEMA, error=OutputError, mend=mend) for path in paths
     )
-
-
-def agree_on_plan(folder: Path, plan: TrialPlan) -> None:
-    """Note the plan of a folder, or see that the trials in it are of the same one.
-
-    Raises:
-        OutputError: they are of another.
-    """
-    path = folder / "plan.json"
-    if not path.is_file():
-        write_json(path, plan)
-        return
-    mend = "delete the folder, or pass another with --out"
-    before = read_json(path, TrialPlan, schema=SCHEMA, error=OutputError, mend=mend)
-    if before != plan:
-        raise OutputError(f"{folder} holds trials of another self-test", mend=mend)
