@@ -100,7 +100,7 @@ def test_the_table_fits_80_columns() -> None:
     printed = render_console(report)
     assert max(map(len, printed.splitlines())) <= 80
     assert "0/4 (0%-49%)" in printed
-    assert "| 3 | bf16 | 0% | +0.1% | passed | 40 s |" in render_markdown(report)
+    assert "| 2 | fp32 | 0% | +0.0% | passed | 40 s |" in render_markdown(report)
 
 
 @pytest.fixture
