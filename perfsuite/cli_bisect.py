@@ -171,7 +171,7 @@ def _measurer(plan: GatePlan, question: Question, line: ProgressLine) -> Measure
 
     starts = question.starts
     enough = None if starts is None else (lambda tier: len(tier.usable) >= starts)
-    work = replace(plan.work, makes_images=question is Question.QUALITY)
+    work = replace(plan.work, makes_images=question.is_of_images)
     if starts is not None:
         work = replace(work, budget_s=_SHORT_S)
 

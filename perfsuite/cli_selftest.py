@@ -61,7 +61,8 @@ def selftest(
 
     --gate: holds this environment against itself with 0, 3 and 5 % of extra work planted in one
     side's UNet, --repeats (40) times each (5 % half as often), at a tolerance of 1.5 %. Goes on
-    where it was, too; the folder may be deleted for a new start. Writes selftest/gate.json and gate.md. Ends with exit code 1 if equal sides were called unequal.
+    where it was, too. Writes selftest/gate.json and gate.md. Ends with exit code 1 if equal sides
+    were called unequal.
 
     --quality: plants known faults and sees whether images give them away. Writes
     selftest/quality.json and quality.md. Ends with exit code 1 if less than 95 % of the faults are

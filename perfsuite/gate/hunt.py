@@ -44,6 +44,11 @@ class Question(enum.Enum):
         """Starts of both sides that answer it; None if as many as the latency needs."""
         return _STARTS[self]
 
+    @property
+    def is_of_images(self) -> bool:
+        """Whether images answer it; a gate that asks nothing of them need not make any."""
+        return self is Question.QUALITY
+
 
 _METRICS = {
     Question.LATENCY: (Metric.LATENCY,),

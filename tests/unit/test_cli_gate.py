@@ -74,9 +74,9 @@ NO_DIFFUSERS = EnvironmentBroken("no diffusers", mend="install it")
         (of_treatment("build", BAD_GRAPH), 1, "bf16: treatment: RuntimeError: bad graph"),
         (Opener(swing=0.2), 3, "inconclusive"),
         (Opener(1.0, 1.5, both_finished=busy(1.9)), 3, "inconclusive: what was measured"),
-        (of_treatment("sample", DIED), 4, "the treatment worker died"),
+        (of_treatment("turn", DIED), 4, "the treatment worker died"),
         (of_treatment("start", NO_DIFFUSERS), 4, "could not run: no diffusers: install it"),
-        (of_treatment("sample", KeyboardInterrupt()), 130, "interrupted: what was measured"),
+        (of_treatment("turn", KeyboardInterrupt()), 130, "interrupted: what was measured"),
     ],
 )
 def test_the_exit_code_tells_what_was_found(
