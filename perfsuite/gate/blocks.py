@@ -6,7 +6,7 @@ the gate itself sleep.
 
 A turn is as short as the pipeline allows: on a CPU a denoising step, so that two images are made at
 the same time, step by step, and what the machine does in a tenth of a second meets both. (The log
-ratio of two images scatters by 1 to 3 % so, and by 5 to 8 % when one follows the other.) An
+ratio of two images scatters by 1 to 3 % so, and by 5 to 12 % when one follows the other.) An
 accelerator would have to be waited for after each step, which a pipeline that serves does not do,
 so there a turn is a whole image.
 """

@@ -47,7 +47,7 @@ class Question(enum.Enum):
     @property
     def is_of_images(self) -> bool:
         """Whether images answer it; a gate that asks nothing of them need not make any."""
-        return self is Question.QUALITY
+        return Metric.IMAGES in self.metrics
 
 
 _METRICS = {

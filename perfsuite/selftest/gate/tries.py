@@ -23,11 +23,10 @@ from perfsuite.selftest.latency.rates import Rate
 from perfsuite.storage import read_json, write_json
 
 SCHEMA = 1
-SLOWDOWNS = (0.0, 0.03, 0.05)
-"""Planted, as fractions."""
 ORDER = (0.0, 0.03, 0.0, 0.03, 0.05)
-"""Planted in turn, so that a part of a self-test is balanced. The largest is the easiest to find
-and comes half as often."""
+"""Slowdowns that are planted in turn, as fractions, so that a part of a self-test is balanced. The
+largest is the easiest to find and comes half as often."""
+SLOWDOWNS = tuple(sorted(set(ORDER)))
 TOLERANCE = 0.015
 TIERS = ("fp32", "bf16", "sdpa")
 """Those that start fast: a cold compile would take most of a try's time."""
