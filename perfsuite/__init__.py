@@ -12,7 +12,7 @@ from typing import Any
 _PUBLIC = {
     "Change": "perfsuite.ladder",
     "Checkpoint": "perfsuite.checkpoints",
-    "Draft": "perfsuite.ladder",
+    "Builder": "perfsuite.ladder",
     "PerfsuiteError": "perfsuite.errors",
     "Phase": "perfsuite.ladder",
     "Tier": "perfsuite.ladder",
@@ -24,9 +24,9 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Builder",
     "Change",
     "Checkpoint",
-    "Draft",
     "PerfsuiteError",
     "Phase",
     "Tier",

@@ -17,23 +17,9 @@ from typing import Protocol, TypeVar
 import torch
 
 from perfsuite.errors import DeviceError
+from perfsuite.results.samples import PeakMemory
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class PeakMemory:
-    """The most memory in use at once, or why it is not known (absent is not zero).
-
-    Attributes:
-        peak_bytes: bytes; None where they could not be measured.
-        source: what was read ('resident set' of the process, 'device allocator').
-        reason: why `peak_bytes` is None.
-    """
-
-    peak_bytes: int | None
-    source: str
-    reason: str | None = None
 
 
 class Device(Protocol):
@@ -213,6 +199,6 @@ def find_device(wish: str) -> Device:
     if present is None or wish not in ("auto", present):
         raise DeviceError(
             f"this machine has no '{wish}' device that torch {torch.__version__} can use",
-            mend="pass --perf-device cpu, or install a torch build for the accelerator",
+            hint="pass --perf-device cpu, or install a torch build for the accelerator",
         )
     return AcceleratorDevice(present)

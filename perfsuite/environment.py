@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
-import re
 import subprocess
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import cpuinfo
 import torch
 
 from perfsuite.device import Device, nvidia_uuid, usable_cores
+from perfsuite.results.machine import Environment, Hardware
 
 PACKAGES = (
     "torch",
@@ -31,65 +30,6 @@ PACKAGES = (
 
 # CPU features that choose other kernels in torch; the plain vector width is torch's own word.
 _MATRIX_FEATURES = ("avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "bf16", "i8mm", "sve")
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What decides how fast a pipeline can be on this machine.
-
-    Attributes:
-        kind: `cpu` or the accelerator's torch name.
-        model: marketing name of the CPU or accelerator.
-        cores: CPU cores that this process may use; None on an accelerator.
-        memory_gib: the accelerator's memory, rounded; None on a CPU.
-        power_limit_w: the accelerator's power limit in watts, where it can be read.
-        features: vector and matrix extensions of the CPU, or the compute capability.
-        label: free label of the machine pool.
-    """
-
-    kind: str
-    model: str
-    cores: int | None = None
-    memory_gib: int | None = None
-    power_limit_w: int | None = None
-    features: tuple[str, ...] = ()
-    label: str | None = None
-
-    @property
-    def key(self) -> str:
-        """Folder name of this hardware's baselines; letters, digits and dashes."""
-        sizes = (
-            f"{self.cores}c" if self.cores else None,
-            f"{self.memory_gib}gib" if self.memory_gib else None,
-            f"{self.power_limit_w}w" if self.power_limit_w else None,
-        )
-        parts = [self.kind, self.model, *(size for size in sizes if size), *self.features]
-        slug = re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
-        return f"{slug}--{self.label}" if self.label else slug
-
-
-@dataclass(frozen=True)
-class Environment:
-    """Provenance of a measurement.
-
-    Attributes:
-        hardware: the machine.
-        packages: version of every package that matters; absent ones are left out.
-        python: version of the interpreter.
-        system: operating system and kernel.
-        git_revision: commit of the working directory, `+` appended if it has changes; None
-            outside a checkout.
-        threads: CPU threads that torch uses within one operator.
-        recorded_at: UTC, ISO 8601.
-    """
-
-    hardware: Hardware
-    packages: dict[str, str]
-    python: str
-    system: str
-    git_revision: str | None
-    threads: int
-    recorded_at: str
 
 
 def describe_hardware(device: Device, label: str | None) -> Hardware:

@@ -16,7 +16,7 @@
     └── GateError            the upgrade gate could not run
         ├── EnvironmentBroken … because an environment cannot be built or used
         ├── WorkerFailed      … because a worker died, hung or answered garbage
-        └── SideFailed        one side raised an error of its own while it was asked to work
+        └── ArmFailed        one side raised an error of its own while it was asked to work
 
 Every message is one line: what is wrong, and the command or option that mends it.
 """
@@ -29,13 +29,13 @@ class PerfsuiteError(Exception):
 
     Args:
         problem: what is wrong, naming the offending thing.
-        mend: the command or option that mends it.
+        hint: the command or option that mends it.
     """
 
-    def __init__(self, problem: str, *, mend: str) -> None:
-        super().__init__(f"{problem}: {mend}" if mend else problem)
+    def __init__(self, problem: str, *, hint: str) -> None:
+        super().__init__(f"{problem}: {hint}" if hint else problem)
         self.problem = problem
-        self.mend = mend
+        self.hint = hint
 
 
 def head_of(error: BaseException) -> str:
@@ -57,7 +57,7 @@ class HubUnreachable(CheckpointError):
 
 
 class LadderError(PerfsuiteError):
-    """A tier is unknown, registered twice, or has no path to the ladder's foot."""
+    """A tier is unknown, registered twice, or has no path to the reference tier."""
 
 
 class DeviceError(PerfsuiteError):
@@ -104,15 +104,15 @@ class WorkerFailed(GateError):
     """A worker died, did not answer in time, or answered something that is no answer."""
 
 
-class SideFailed(GateError):
+class ArmFailed(GateError):
     """What runs in a worker raised an error; on the treatment's side alone it is a regression.
 
     Args:
         problem: type and first line of the error.
-        mend: where to read more.
+        hint: where to read more.
         treatment: whether it was raised on the treatment's side.
     """
 
-    def __init__(self, problem: str, *, mend: str, treatment: bool) -> None:
-        super().__init__(problem, mend=mend)
+    def __init__(self, problem: str, *, hint: str, treatment: bool) -> None:
+        super().__init__(problem, hint=hint)
         self.treatment = treatment

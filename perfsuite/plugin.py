@@ -23,12 +23,11 @@ from perfsuite.settings import OPTIONS, Settings, resolve_settings
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from perfsuite.judge.images import QualityVerdict
-    from perfsuite.judge.latency import LatencyVerdict
     from perfsuite.ladder import BuiltTier, Tier
     from perfsuite.measure import Measurement, Sampler
-    from perfsuite.quality.layers import LayersVerdict
-    from perfsuite.run import Run
+    from perfsuite.results.images import LayersVerdict, QualityVerdict
+    from perfsuite.results.verdict import LatencyVerdict
+    from perfsuite.session.run import Run
 
 _Judged = TypeVar("_Judged")
 
@@ -128,7 +127,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     progress.begin("perfsuite")
     progress.update("importing torch and diffusers", 0, 1)
     import_libraries()
-    from perfsuite.prepare import prepare_run
+    from perfsuite.session.preflight import prepare_run
 
     try:
         session.config.stash[_RUN] = prepare_run(
@@ -266,8 +265,8 @@ def enforce(pytestconfig: pytest.Config) -> Callable[[Any], None]:
     `--perf-strict`; `no baseline` always skips.
     """
     from perfsuite.judge import LatencyVerdict, Outcome
-    from perfsuite.quality.layers import LayersVerdict
     from perfsuite.report.messages import describe_latency, describe_layers, describe_quality
+    from perfsuite.results.images import LayersVerdict
 
     strict = pytestconfig.stash[_SETTINGS].strict
 

@@ -254,7 +254,7 @@ def _parsed(parse: Callable[[Any], Any], value: Any, where: str) -> Any:
     try:
         return parse(value)
     except ValueError as error:
-        raise SettingsError(f"{where} cannot be {value!r}", mend=f"it {error}") from None
+        raise SettingsError(f"{where} cannot be {value!r}", hint=f"it {error}") from None
 
 
 def _project_table(path: Path) -> dict[str, Any]:
@@ -263,16 +263,16 @@ def _project_table(path: Path) -> dict[str, Any]:
     try:
         tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} cannot be read ({error})", mend="mend its TOML") from None
+        raise SettingsError(f"{path} cannot be read ({error})", hint="mend its TOML") from None
     table = tools.get("perfsuite", {}) if isinstance(tools, dict) else None
     if not isinstance(table, dict):
         raise SettingsError(
-            f"[tool.perfsuite] in {path} is not a table", mend="write one 'key = value' a line"
+            f"[tool.perfsuite] in {path} is not a table", hint="write one 'key = value' a line"
         )
     known = [option.name for option in OPTIONS]
     for key in table:
         if key not in known:
             raise SettingsError(
-                f"[tool.perfsuite] in {path} has no key '{key}'", mend=f"it has {', '.join(known)}"
+                f"[tool.perfsuite] in {path} has no key '{key}'", hint=f"it has {', '.join(known)}"
             )
     return dict(table)

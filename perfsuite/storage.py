@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from perfsuite.errors import OutputError, PerfsuiteError
 
 Stored = TypeVar("Stored")
+Migration = Callable[[dict[str, Any]], dict[str, Any]]
+"""From a decoded document of an older schema to one of today's."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -34,7 +37,7 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         raise OutputError(
             f"cannot write {path} ({error.strerror or error})",
-            mend="free space, mend its permissions, or pass another folder "
+            hint="free space, mend its permissions, or pass another folder "
             "(--perf-out, --perf-baselines)",
         ) from None
     finally:
@@ -55,7 +58,7 @@ def check_writable(folder: Path, needed_bytes: int) -> None:
     if free_bytes < needed_bytes:
         raise OutputError(
             f"{folder} has {free_bytes >> 20} MiB free, this run needs {needed_bytes >> 20} MiB",
-            mend="free space, or pass a folder elsewhere with --perf-out",
+            hint="free space, or pass a folder elsewhere with --perf-out",
         )
 
 
@@ -65,7 +68,13 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(
-    path: Path, kind: type[Stored], *, schema: int, error: type[PerfsuiteError], mend: str
+    path: Path,
+    kind: type[Stored],
+    *,
+    schema: int,
+    error: type[PerfsuiteError],
+    hint: str,
+    migrate: Migration = lambda document: document,
 ) -> Stored:
     """Read and validate a JSON file.
 
@@ -74,7 +83,8 @@ def read_json(
         kind: the dataclass that it holds.
         schema: the newest schema that this version understands.
         error: what to raise.
-        mend: how a file that cannot be used is mended.
+        hint: how a file that cannot be used is mended.
+        migrate: brings a document of an older schema up to `schema`.
 
     Raises:
         PerfsuiteError: of type `error`: not readable, not complete, of a newer schema, or not
@@ -82,21 +92,27 @@ def read_json(
     """
     try:
         content = path.read_bytes()
-        _check_schema(content, path, schema, error)
+        document = _checked_schema(content, path, schema, error)
+        if document["schema"] < schema:
+            return msgspec.convert(migrate(document), type=kind)
         return msgspec.json.decode(content, type=kind)
     except OSError as problem:
-        raise error(f"cannot read {path} ({problem.strerror})", mend=mend) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise error(f"{path} is not valid ({problem})", mend=mend) from None
+        raise error(f"cannot read {path} ({problem.strerror})", hint=hint) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as problem:
+        raise error(f"{path} is not valid ({problem})", hint=hint) from None
 
 
-def _check_schema(content: bytes, path: Path, schema: int, error: type[PerfsuiteError]) -> None:
-    head = msgspec.json.decode(content)
+def _checked_schema(
+    content: bytes, path: Path, schema: int, error: type[PerfsuiteError]
+) -> dict[str, Any]:
+    head: Any = msgspec.json.decode(content)
     found = head.get("schema") if isinstance(head, dict) else None
-    if not isinstance(found, int):
-        raise error(f"{path} has no schema number", mend="restore it from version control")
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise error(f"{path} has no schema number", hint="restore it from version control")
     if found > schema:
         raise error(
             f"{path} has schema {found}, this perfsuite reads up to {schema}",
-            mend="upgrade perfsuite: pip install -U perfsuite",
+            hint="upgrade perfsuite: pip install -U perfsuite",
         )
+    checked: dict[str, Any] = head
+    return checked

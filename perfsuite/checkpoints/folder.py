@@ -16,7 +16,7 @@ from perfsuite.libraries import quiet_loading
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
 
-_MEND = "pass a folder made by StableDiffusionXLPipeline.save_pretrained"
+_HINT = "pass a folder made by StableDiffusionXLPipeline.save_pretrained"
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class FolderSource:
         try:
             name = json.loads(index.read_text())["_class_name"]
         except FileNotFoundError:
-            raise CheckpointError(f"{self.folder} has no model_index.json", mend=_MEND) from None
+            raise CheckpointError(f"{self.folder} has no model_index.json", hint=_HINT) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{index} cannot be read ({error})", mend=_MEND) from None
+            raise CheckpointError(f"{index} cannot be read ({error})", hint=_HINT) from None
         if name != "StableDiffusionXLPipeline":
-            raise CheckpointError(f"{self.folder} holds a {name}, not SDXL", mend=_MEND)
+            raise CheckpointError(f"{self.folder} holds a {name}, not SDXL", hint=_HINT)
         for component in ("unet", "vae", "text_encoder", "text_encoder_2"):
             if not any((self.folder / component).glob("*.safetensors")):
                 raise CheckpointError(
-                    f"{self.folder / component} holds no safetensors weights", mend=_MEND
+                    f"{self.folder / component} holds no safetensors weights", hint=_HINT
                 )
 
     def identity(self) -> str:

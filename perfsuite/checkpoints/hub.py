@@ -90,11 +90,11 @@ def _check_repository(repository: str, revision: str) -> None:
     except HfHubHTTPError as error:
         head = str(error).splitlines()[0]
         raise CheckpointError(
-            f"the hub does not serve {repository}@{revision[:12]} ({head})", mend=_WAYS_OUT
+            f"the hub does not serve {repository}@{revision[:12]} ({head})", hint=_WAYS_OUT
         ) from None
     # The hub's client has changed its HTTP library twice; each has connection errors of its own.
     except Exception as error:
         raise HubUnreachable(
             f"the hub cannot be reached for {repository} ({type(error).__name__}: {error})",
-            mend=_WAYS_OUT,
+            hint=_WAYS_OUT,
         ) from None

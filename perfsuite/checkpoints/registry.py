@@ -10,7 +10,7 @@ import torch
 
 from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.checkpoints.hub import HubSource
-from perfsuite.checkpoints.random_sdxl import RandomSdxlSource
+from perfsuite.checkpoints.random import RandomSdxlSource
 from perfsuite.errors import CheckpointError
 from perfsuite.workload import Workload
 
@@ -125,7 +125,7 @@ def register_checkpoint(checkpoint: Checkpoint) -> None:
     """
     if checkpoint.name in _CHECKPOINTS:
         raise CheckpointError(
-            f"checkpoint '{checkpoint.name}' is registered already", mend="choose another name"
+            f"checkpoint '{checkpoint.name}' is registered already", hint="choose another name"
         )
     _CHECKPOINTS[checkpoint.name] = checkpoint
 
@@ -144,7 +144,7 @@ def find_checkpoint(wish: str) -> Checkpoint:
     if not folder.is_dir():
         raise CheckpointError(
             f"unknown checkpoint '{wish}'",
-            mend=f"--perf-checkpoint takes {', '.join(_CHECKPOINTS)}, or a local folder",
+            hint=f"--perf-checkpoint takes {', '.join(_CHECKPOINTS)}, or a local folder",
         )
     source = FolderSource(folder.resolve())
     source.check()

@@ -5,35 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scipy import special
 
-from perfsuite.judge.spread import Assumption, Spread, log_latency, sampling_error
-from perfsuite.measure.measurement import LatencySamples
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How strict the gate is.
-
-    Attributes:
-        tolerance: slowdown that nobody minds, as a fraction.
-        false_alarm_rate: probability that *any* of a family's verdicts on unchanged code is
-            `regressed`.
-        family: how many verdicts are judged together.
-        assumed: spread between runs before any is known.
-    """
-
-    tolerance: float = 0.05
-    false_alarm_rate: float = 0.01
-    family: int = 1
-    assumed: Assumption = field(default_factory=Assumption)
-
-    @property
-    def level(self) -> float:
-        """Level of one verdict before any other of its family is refuted."""
-        return self.false_alarm_rate / self.family
+from perfsuite.judge.variance import Spread, log_latency, sampling_error
+from perfsuite.results.samples import LatencySamples
 
 
 @dataclass(frozen=True)
@@ -61,21 +38,21 @@ class Comparison:
     @property
     def p_slower(self) -> float:
         """p-value of 'no slower than before'."""
-        return float(special.stdtr(self.spread.freedom, -self.difference / self.error))
+        return float(special.stdtr(self.spread.degrees_of_freedom, -self.difference / self.error))
 
     @property
     def p_faster(self) -> float:
         """p-value of 'no faster than before'."""
-        return float(special.stdtr(self.spread.freedom, self.difference / self.error))
+        return float(special.stdtr(self.spread.degrees_of_freedom, self.difference / self.error))
 
 
-def control_mismatch(new: LatencySamples, baseline: Sequence[LatencySamples]) -> str | None:
-    """Why a run does not compare with recorded ones: another control; None if it does."""
-    if all(run.control == new.control for run in baseline):
+def probe_mismatch(new: LatencySamples, baseline: Sequence[LatencySamples]) -> str | None:
+    """Why a run does not compare with recorded ones: another probe; None if it does."""
+    if all(run.probe == new.probe for run in baseline):
         return None
-    other = next(run.control for run in baseline if run.control != new.control)
+    other = next(run.probe for run in baseline if run.probe != new.probe)
     return (
-        f"control '{new.control}' does not compare with the baseline's '{other}': "
+        f"probe '{new.probe}' does not compare with the baseline's '{other}': "
         "record anew with --perf-update"
     )
 
@@ -95,7 +72,7 @@ def compare(
 
     Args:
         new: the run to judge.
-        baseline: recorded runs of the same tier and control, at least one.
+        baseline: recorded runs of the same tier and probe, at least one.
         spread: between recorded runs; its basis is the number that is compared.
         accepted_s: latency to hold against instead of the recorded one, if a person has set it.
     """

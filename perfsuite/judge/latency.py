@@ -1,71 +1,36 @@
 """From samples and a baseline to a verdict. Pure functions: no clock, no file, no printing.
 
 Judging has two steps. `compare` (`perfsuite.judge.comparison`) turns a run and its baseline into an
-estimate with its uncertainty and p-values; `decide` turns that into a verdict at the level that the
+estimate with its uncertainty and p-values; `decide` turns that into a verdict at the alpha that the
 family of a session's tests leaves to each. What a run's number is, and why runs are the unit, is in
-`perfsuite.judge.spread`; how small a slowdown can be seen, in `perfsuite.judge.power`.
+`perfsuite.judge.variance`; how small a slowdown can be seen, in `perfsuite.judge.power`.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
 
-from perfsuite.judge.comparison import Comparison, Policy
-from perfsuite.judge.outcome import Outcome
+from perfsuite.judge.comparison import Comparison
 from perfsuite.judge.power import (
     budget_needed_s,
+    minimum_detectable_effect,
     quantile,
     runs_needed,
     sampling_s,
     sees_enough,
-    smallest_visible,
 )
-from perfsuite.judge.spread import Basis, median_interval
-from perfsuite.measure.measurement import LatencySamples
+from perfsuite.judge.variance import median_interval
+from perfsuite.results.policy import Policy
+from perfsuite.results.samples import LatencySamples
+from perfsuite.results.verdict import LatencyVerdict, Outcome
 
 
-@dataclass(frozen=True)
-class LatencyVerdict:
-    """A verdict with all that it rests on; None where there was nothing to compute it from.
-
-    Attributes:
-        outcome: what it says.
-        reason: one line for people.
-        measured_s: median latency, seconds.
-        measured_interval_s: 95 % interval of that median within this run, seconds.
-        baseline_s: latency that it was held against, seconds.
-        change: slowdown on the verdict's basis, as a fraction; negative is faster.
-        change_interval: 95 % prediction interval of the change, as fractions.
-        smallest_visible: slowdown that would have been called a regression with 95 % power.
-        tolerance: from the policy.
-        basis: which number was judged.
-        run_spread: standard deviation between runs of that number, as a fraction.
-        p_value: of 'no slower than before'.
-        level: that the p-value was held against; Holm's, with what was known at that time.
-    """
-
-    outcome: Outcome
-    reason: str
-    measured_s: float
-    measured_interval_s: tuple[float, float]
-    baseline_s: float | None = None
-    change: float | None = None
-    change_interval: tuple[float, float] | None = None
-    smallest_visible: float | None = None
-    tolerance: float | None = None
-    basis: Basis | None = None
-    run_spread: float | None = None
-    p_value: float | None = None
-    level: float | None = None
-
-
-def decide(comparison: Comparison, policy: Policy, *, level: float | None = None) -> LatencyVerdict:
+def decide(comparison: Comparison, policy: Policy, *, alpha: float | None = None) -> LatencyVerdict:
     """The verdict on a comparison.
 
     - `regressed`: slower by more than the tolerance, and 'no slower than before' is refuted at the
-      level (one-sided).
+      alpha (one-sided).
     - `improved`: the same, downwards.
     - `passed`: neither, and a slowdown of twice the tolerance would have been called a regression
       with 95 % power.
@@ -74,12 +39,13 @@ def decide(comparison: Comparison, policy: Policy, *, level: float | None = None
     Args:
         comparison: from `compare`.
         policy: how strict to be.
-        level: of the test, from `perfsuite.judge.family.holm_level`; the policy's if left out.
+        alpha: of the test, from `perfsuite.judge.multiplicity.holm_alpha`; the policy's if left
+        out.
     """
-    level = policy.level if level is None else level
+    alpha = policy.alpha if alpha is None else alpha
     spread, error = comparison.spread, comparison.error
-    half_width = quantile(0.975, spread.freedom) * error
-    outcome = _outcome(comparison, policy, level)
+    half_width = quantile(0.975, spread.degrees_of_freedom) * error
+    outcome = _outcome(comparison, policy, alpha)
     low, high = comparison.difference - half_width, comparison.difference + half_width
     return LatencyVerdict(
         outcome=outcome,
@@ -89,12 +55,14 @@ def decide(comparison: Comparison, policy: Policy, *, level: float | None = None
         baseline_s=comparison.baseline_s,
         change=math.expm1(comparison.difference),
         change_interval=(math.expm1(low), math.expm1(high)),
-        smallest_visible=math.expm1(smallest_visible(error, spread.freedom, policy, level)),
+        minimum_detectable_effect=math.expm1(
+            minimum_detectable_effect(error, spread.degrees_of_freedom, policy, alpha)
+        ),
         tolerance=policy.tolerance,
         basis=spread.basis,
         run_spread=math.expm1(spread.deviation),
         p_value=comparison.p_slower,
-        level=level,
+        alpha=alpha,
     )
 
 
@@ -105,13 +73,13 @@ def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> Late
     )
 
 
-def _outcome(comparison: Comparison, policy: Policy, level: float) -> Outcome:
+def _outcome(comparison: Comparison, policy: Policy, alpha: float) -> Outcome:
     tolerated = math.log1p(policy.tolerance)
-    if comparison.difference > tolerated and comparison.p_slower <= level:
+    if comparison.difference > tolerated and comparison.p_slower <= alpha:
         return Outcome.REGRESSED
-    if comparison.difference < -tolerated and comparison.p_faster <= level:
+    if comparison.difference < -tolerated and comparison.p_faster <= alpha:
         return Outcome.IMPROVED
-    if sees_enough(comparison, policy, level):
+    if sees_enough(comparison, policy, alpha):
         return Outcome.PASSED
     return Outcome.INCONCLUSIVE
 

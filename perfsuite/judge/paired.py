@@ -1,9 +1,9 @@
-"""From samples of two live sides, taken turn and turn about, to a verdict. Pure functions.
+"""From samples of two live arms, taken turn and turn about, to a verdict. Pure functions.
 
-Both sides are processes on one machine, and each sample of one has its neighbour of the other, so
+Both arms are processes on one machine, and each sample of one has its neighbour of the other, so
 what the machine does falls out of log(treatment / control). What does not fall out is the process
 itself: two starts of the same code differ for as long as they live (memory layout, hash seeds). So
-sides are started several times, in *blocks*. A block yields one number, the median of its log
+arms are started several times, in *blocks*. A block yields one number, the median of its log
 ratios; its samples say how exactly it is known, and the blocks together how much starts differ.
 
 Looking often finds something sooner or later. There are a few looks, fixed beforehand, one after
@@ -11,7 +11,7 @@ each block from the second on, and each has its equal share of the false-alarm r
 bound the shares add up to no more than the rate, whatever the looks have in common. (Lan and DeMets
 would be sharper, but needs the joint distribution of the looks, which is known for normal samples
 of known variance only.) The same holds between tests of a family: Bonferroni, since Holm needs all
-p-values before it can say at which level the first test may stop.
+p-values before it can say at which alpha the first test may stop.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfsuite.judge.outcome import Outcome
 from perfsuite.judge.power import POWER, quantile
-from perfsuite.judge.sides import Metric, MetricVerdict
-from perfsuite.judge.spread import median_error
+from perfsuite.judge.variance import median_error
+from perfsuite.results.policy import PairedPolicy
+from perfsuite.results.verdict import Metric, MetricVerdict, Outcome
 
 _MAD_EFFICIENCY = 0.37
 """Of the median absolute deviation as an estimate of a normal spread: n samples know as much as
@@ -32,57 +32,13 @@ _MAD_EFFICIENCY = 0.37
 
 
 @dataclass(frozen=True)
-class PairedPolicy:
-    """How strict the gate is.
-
-    Attributes:
-        tolerance: slowdown that nobody minds, as a fraction.
-        false_alarm_rate: probability that *any* of a family's verdicts on equal sides is
-            `regressed`, and that any that is slower by the tolerance is settled as `passed`.
-        family: how many verdicts are judged together.
-        blocks: starts of both sides at the most; a look follows each from the second on.
-        process_spread: standard deviation of log(treatment / control) between starts of equal code
-            that is assumed before any is known. Measured on one machine: four starts of equal code
-            were within 0.8 % of each other.
-        process_weight: how many observed degrees of freedom that assumption counts for.
-    """
-
-    tolerance: float = 0.05
-    false_alarm_rate: float = 0.01
-    family: int = 1
-    blocks: int = 4
-    process_spread: float = 0.008
-    process_weight: int = 4
-
-    @property
-    def looks(self) -> int:
-        """Looks at the most."""
-        return self.blocks - 1
-
-    @property
-    def level(self) -> float:
-        """False-alarm rate of one verdict."""
-        return self.false_alarm_rate / self.family
-
-    @property
-    def look_level(self) -> float:
-        """False-alarm rate of one look."""
-        return self.level / self.looks
-
-    @property
-    def bar(self) -> float:
-        """The tolerance in units of log latency."""
-        return math.log1p(self.tolerance)
-
-
-@dataclass(frozen=True)
 class Block:
-    """Samples of one start of both sides, in seconds per image, in the order of their pairs.
+    """Samples of one start of both arms, in seconds per image, in the order of their pairs.
 
     Attributes:
         control_s: the control's.
         treatment_s: the treatment's; if interleaved, each the neighbour of one of the control's.
-        interleaved: whether the sides took turns; otherwise one followed the other.
+        interleaved: whether the arms took turns; otherwise one followed the other.
 
     Raises:
         ValueError: no samples, not as many of both, or one that is not a positive number.
@@ -103,7 +59,7 @@ class Block:
 
     @property
     def effect(self) -> float:
-        """Median of log(treatment / control); of sides in turn, the difference of their medians."""
+        """Median of log(treatment / control); of arms in turn, the difference of their medians."""
         return sum(statistics.median(logs) for logs in self._logs())
 
     @property
@@ -112,12 +68,12 @@ class Block:
         return sum(median_error(logs) ** 2 for logs in self._logs())
 
     @property
-    def freedom(self) -> float:
+    def degrees_of_freedom(self) -> float:
         """Degrees of freedom of `variance`."""
         return sum(max(1.0, _MAD_EFFICIENCY * (len(logs) - 1)) for logs in self._logs())
 
     def _logs(self) -> tuple[list[float], ...]:
-        """What medians are taken of: paired ratios, or each side's own samples."""
+        """What medians are taken of: paired ratios, or each arm's own samples."""
         control = [math.log(value) for value in self.control_s]
         treatment = [math.log(value) for value in self.treatment_s]
         if self.interleaved:
@@ -132,18 +88,18 @@ class Comparison:
     Attributes:
         estimate: mean of the blocks' effects; positive is slower.
         error: its standard error.
-        freedom: degrees of freedom of `error`.
+        degrees_of_freedom: degrees of freedom of `error`.
         process_variance: the part of `error` squared that longer blocks would not make smaller.
     """
 
     estimate: float
     error: float
-    freedom: float
+    degrees_of_freedom: float
     process_variance: float
 
-    def interval(self, level: float) -> tuple[float, float]:
-        """Interval of the effect, whose ends are each wrong with probability `level`."""
-        half_width = quantile(1 - level, self.freedom) * self.error
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Interval of the effect, whose ends are each wrong with probability `alpha`."""
+        half_width = quantile(1 - alpha, self.degrees_of_freedom) * self.error
         return self.estimate - half_width, self.estimate + half_width
 
 
@@ -154,7 +110,8 @@ def compare(blocks: Sequence[Block], policy: PairedPolicy) -> Comparison:
     starts: what the effects of the blocks vary beyond that, tempered by the policy's assumption as
     a scaled inverse chi-squared prior (G. K. Smyth, 'Linear models and empirical Bayes methods for
     assessing differential expression in microarray experiments', 2004). The sum has as many degrees
-    of freedom as Satterthwaite's approximation gives it (F. E. Satterthwaite, Biometrics Bulletin
+    of degrees_of_freedom as Satterthwaite's approximation gives it (F. E. Satterthwaite,
+    Biometrics Bulletin
     2 (6), 1946).
 
     Args:
@@ -165,27 +122,29 @@ def compare(blocks: Sequence[Block], policy: PairedPolicy) -> Comparison:
     effects = [block.effect for block in blocks]
     within = statistics.fmean(block.variance for block in blocks)
     excess = max(0.0, statistics.variance(effects) - within) if count > 1 else 0.0
-    process_freedom = policy.process_weight + count - 1
+    process_degrees_of_freedom = policy.process_weight + count - 1
     process = policy.process_weight * policy.process_spread**2 + (count - 1) * excess
-    process /= process_freedom
-    parts = [(block.variance / count**2, block.freedom) for block in blocks]
-    parts.append((process / count, float(process_freedom)))
+    process /= process_degrees_of_freedom
+    parts = [(block.variance / count**2, block.degrees_of_freedom) for block in blocks]
+    parts.append((process / count, float(process_degrees_of_freedom)))
     squared = sum(variance for variance, _ in parts)
-    freedom = squared**2 / sum(variance**2 / known for variance, known in parts)
-    return Comparison(statistics.fmean(effects), math.sqrt(squared), freedom, process / count)
+    degrees_of_freedom = squared**2 / sum(variance**2 / known for variance, known in parts)
+    return Comparison(
+        statistics.fmean(effects), math.sqrt(squared), degrees_of_freedom, process / count
+    )
 
 
 def is_settled(comparison: Comparison, policy: PairedPolicy) -> bool:
     """Whether the question is answered: the look's interval does not hold the tolerance."""
-    low, high = comparison.interval(policy.look_level)
-    return not low <= policy.bar <= high
+    low, high = comparison.interval(policy.look_alpha)
+    return not low <= policy.threshold <= high
 
 
 def judge_paired(blocks: Sequence[Block], policy: PairedPolicy, spent_s: float) -> MetricVerdict:
     """The verdict on what the blocks say.
 
     - `regressed`: slower by more than the tolerance, and 'no slower than the control' is refuted at
-      the look's level (one-sided).
+      the look's alpha (one-sided).
     - `improved`: the same, downwards.
     - `passed`: neither, and 'slower by the tolerance' is refuted, or no such slowdown is estimated
       and one of twice the tolerance would have been called a regression with 95 % power.
@@ -197,14 +156,16 @@ def judge_paired(blocks: Sequence[Block], policy: PairedPolicy, spent_s: float) 
         spent_s: seconds of sampling that the blocks took, to say how many more would settle it.
     """
     found = compare(blocks, policy)
-    low, high = found.interval(policy.look_level)
+    low, high = found.interval(policy.look_alpha)
     outer = found.interval(0.025)
     visible = _visible(found, policy)
-    if found.estimate > policy.bar and low > 0:
+    if found.estimate > policy.threshold and low > 0:
         outcome = Outcome.REGRESSED
-    elif found.estimate < -policy.bar and high < 0:
+    elif found.estimate < -policy.threshold and high < 0:
         outcome = Outcome.IMPROVED
-    elif high < policy.bar or (found.estimate <= policy.bar and visible <= _twice(policy)):
+    elif high < policy.threshold or (
+        found.estimate <= policy.threshold and visible <= _twice(policy)
+    ):
         outcome = Outcome.PASSED
     else:
         outcome = Outcome.INCONCLUSIVE
@@ -228,9 +189,9 @@ def seconds_to_settle(comparison: Comparison, policy: PairedPolicy, spent_s: flo
         None if starts differ so much that no number of samples would do.
     """
     aim = _twice(policy)
-    critical = quantile(1 - policy.look_level, comparison.freedom)
-    power = quantile(POWER, comparison.freedom)
-    needed = min((aim - policy.bar) / power, aim / (critical + power))
+    critical = quantile(1 - policy.look_alpha, comparison.degrees_of_freedom)
+    power = quantile(POWER, comparison.degrees_of_freedom)
+    needed = min((aim - policy.threshold) / power, aim / (critical + power))
     within = comparison.error**2 - comparison.process_variance
     allowed = needed**2 - comparison.process_variance
     if allowed <= 0:
@@ -240,9 +201,9 @@ def seconds_to_settle(comparison: Comparison, policy: PairedPolicy, spent_s: flo
 
 def _visible(comparison: Comparison, policy: PairedPolicy) -> float:
     """Log slowdown that this look calls a regression with probability `POWER`."""
-    critical = quantile(1 - policy.look_level, comparison.freedom) * comparison.error
-    power = quantile(POWER, comparison.freedom) * comparison.error
-    return max(policy.bar, critical) + power
+    critical = quantile(1 - policy.look_alpha, comparison.degrees_of_freedom) * comparison.error
+    power = quantile(POWER, comparison.degrees_of_freedom) * comparison.error
+    return max(policy.threshold, critical) + power
 
 
 def _twice(policy: PairedPolicy) -> float:

@@ -6,36 +6,47 @@ import math
 
 from scipy import special
 
-from perfsuite.judge.comparison import Comparison, Policy, prediction_error
-from perfsuite.judge.spread import Spread
-from perfsuite.measure.measurement import LatencySamples
+from perfsuite.judge.comparison import Comparison, prediction_error
+from perfsuite.judge.variance import Spread
+from perfsuite.results.policy import Policy
+from perfsuite.results.samples import LatencySamples
 
 POWER = 0.95
 """Probability with which the smallest visible slowdown would have been called a regression."""
 
 _MOST_RUNS_TO_ADVISE = 30
 _CURTAILED = 2.6
-"""Standard errors between an early answer and the bar: 0.5 % of normal samples turn it round."""
+"""Standard errors between an early answer and the threshold: 0.5 % of normal samples turn it
+round."""
 
 
-def quantile(probability: float, freedom: float) -> float:
+def quantile(probability: float, degrees_of_freedom: float) -> float:
     """Of Student's t."""
-    return float(special.stdtrit(freedom, probability))
+    return float(special.stdtrit(degrees_of_freedom, probability))
 
 
-def regression_bar(error: float, freedom: float, policy: Policy, level: float) -> float:
+def regression_threshold(
+    error: float, degrees_of_freedom: float, policy: Policy, alpha: float
+) -> float:
     """Log slowdown above which a run is called a regression."""
-    return max(math.log1p(policy.tolerance), quantile(1 - level, freedom) * error)
+    return max(math.log1p(policy.tolerance), quantile(1 - alpha, degrees_of_freedom) * error)
 
 
-def smallest_visible(error: float, freedom: float, policy: Policy, level: float) -> float:
+def minimum_detectable_effect(
+    error: float, degrees_of_freedom: float, policy: Policy, alpha: float
+) -> float:
     """Log slowdown that is called a regression with probability `POWER`."""
-    return regression_bar(error, freedom, policy, level) + quantile(POWER, freedom) * error
+    return (
+        regression_threshold(error, degrees_of_freedom, policy, alpha)
+        + quantile(POWER, degrees_of_freedom) * error
+    )
 
 
-def sees_enough(comparison: Comparison, policy: Policy, level: float) -> bool:
+def sees_enough(comparison: Comparison, policy: Policy, alpha: float) -> bool:
     """Whether a slowdown of twice the tolerance would have been called a regression."""
-    visible = smallest_visible(comparison.error, comparison.spread.freedom, policy, level)
+    visible = minimum_detectable_effect(
+        comparison.error, comparison.spread.degrees_of_freedom, policy, alpha
+    )
     return visible <= math.log1p(2 * policy.tolerance)
 
 
@@ -44,14 +55,16 @@ def is_settled(comparison: Comparison, policy: Policy) -> bool:
 
     Only a pass may come early. `regressed` is said at the end of the budget and of all samples, so
     however often this is asked, it cannot raise the rate of false alarms: the event is a part of
-    'the last look crosses the bar'. (A futility bound; C. Jennison, B. W. Turnbull, 'Group
+    'the last look crosses the threshold'. (A futility bound; C. Jennison, B. W. Turnbull, 'Group
     Sequential Methods with Applications to Clinical Trials', 2000, sections 4.1 and 10.2.) What an
-    early pass costs is power, and it is given only where the bar is 2.6 standard errors away.
+    early pass costs is power, and it is given only where the threshold is 2.6 standard errors away.
     """
-    if not sees_enough(comparison, policy, policy.level):
+    if not sees_enough(comparison, policy, policy.alpha):
         return False
-    bar = regression_bar(comparison.error, comparison.spread.freedom, policy, policy.level)
-    return abs(comparison.difference) + _CURTAILED * comparison.own_error < bar
+    threshold = regression_threshold(
+        comparison.error, comparison.spread.degrees_of_freedom, policy, policy.alpha
+    )
+    return abs(comparison.difference) + _CURTAILED * comparison.own_error < threshold
 
 
 def rounds_wanted(comparison: Comparison, policy: Policy) -> int:
@@ -82,9 +95,9 @@ def runs_needed(spread: Spread, runs: int, policy: Policy) -> int | None:
     """Baseline runs with which a slowdown of twice the tolerance would be seen, at this spread."""
     wanted = math.log1p(2 * policy.tolerance)
     for needed in range(max(runs + 1, 5), _MOST_RUNS_TO_ADVISE + 1):
-        freedom = spread.freedom + (needed - runs) * policy.family
+        degrees_of_freedom = spread.degrees_of_freedom + (needed - runs) * policy.multiplicity
         error = prediction_error(spread, needed)
-        if smallest_visible(error, freedom, policy, policy.level) <= wanted:
+        if minimum_detectable_effect(error, degrees_of_freedom, policy, policy.alpha) <= wanted:
             return needed
     return None
 
@@ -99,8 +112,8 @@ def budget_needed_s(comparison: Comparison, policy: Policy) -> int | None:
 
 
 def sampling_s(run: LatencySamples) -> float:
-    """Seconds that a run's samples and controls took."""
-    return sum(run.samples_s) + sum(run.control_s)
+    """Seconds that a run's samples and probes took."""
+    return sum(run.samples_s) + sum(run.probe_s)
 
 
 def _affordable_error(spread: Spread, runs: int, policy: Policy) -> float | None:
@@ -109,8 +122,8 @@ def _affordable_error(spread: Spread, runs: int, policy: Policy) -> float | None
     None if not even a run without scatter could see it: runs differ too much, or are too few.
     """
     wanted = math.log1p(2 * policy.tolerance)
-    power = quantile(POWER, spread.freedom)
-    critical = quantile(1 - policy.level, spread.freedom)
+    power = quantile(POWER, spread.degrees_of_freedom)
+    critical = quantile(1 - policy.alpha, spread.degrees_of_freedom)
     largest = min(wanted / (critical + power), (wanted - math.log1p(policy.tolerance)) / power)
     spare = largest**2 - spread.deviation**2 * (1 + 1 / runs)
     return None if spare < 0 else math.sqrt(spare + spread.sampling_variance)

@@ -1,23 +1,25 @@
 """The ladder of optimisations: a table of tiers, and building a pipeline at one of them."""
 
 from perfsuite.ladder.build import BuiltTier, build_tier
-from perfsuite.ladder.draft import Change, Draft, Finding, Phase, change
+from perfsuite.ladder.builder import Builder, Change, Phase, change
 from perfsuite.ladder.table import (
     Tier,
     changes_layers,
     find_tiers,
-    foot,
     has_exactness,
     is_compiled,
     lineage,
+    reference_tier,
     register_tier,
+    summarise,
     tiers,
 )
+from perfsuite.results.method import Finding
 
 __all__ = [
+    "Builder",
     "BuiltTier",
     "Change",
-    "Draft",
     "Finding",
     "Phase",
     "Tier",
@@ -25,10 +27,11 @@ __all__ = [
     "change",
     "changes_layers",
     "find_tiers",
-    "foot",
     "has_exactness",
     "is_compiled",
     "lineage",
+    "reference_tier",
     "register_tier",
+    "summarise",
     "tiers",
 ]

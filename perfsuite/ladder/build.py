@@ -12,9 +12,10 @@ import torch
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
-from perfsuite.ladder.draft import Change, Draft, Finding, Phase
+from perfsuite.ladder.builder import Builder, Change, Phase
 from perfsuite.ladder.table import Tier, is_compiled, ordered_changes
 from perfsuite.libraries import quietly
+from perfsuite.results.method import Finding
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
@@ -75,34 +76,34 @@ def build_tier(
         device: where the pipeline will run.
         exact_only: leave out what changes precision, so that only rounding may differ from fp32.
     """
-    draft = Draft(torch_device=device.name, is_accelerator=device.is_accelerator)
+    builder = Builder(torch_device=device.name, is_accelerator=device.is_accelerator)
     try:
         build_s, _ = device.timed(
-            lambda: _make(draft, checkpoint, ordered_changes(tier, exact_only=exact_only))
+            lambda: _make(builder, checkpoint, ordered_changes(tier, exact_only=exact_only))
         )
     except BaseException:
-        draft._undo.close()
+        builder._undo.close()
         raise
     return BuiltTier(
         tier,
         checkpoint,
         device,
-        draft.pipeline,
-        draft.dtype,
-        tuple(draft.findings),
+        builder.pipeline,
+        builder.dtype,
+        tuple(builder.findings),
         build_s,
-        draft._undo,
+        builder._undo,
     )
 
 
-def _make(draft: Draft, checkpoint: Checkpoint, ordered: tuple[Change, ...]) -> None:
+def _make(builder: Builder, checkpoint: Checkpoint, ordered: tuple[Change, ...]) -> None:
     for each in ordered:
         if each.phase is Phase.LOAD:
-            each.apply(draft)
-    pipeline = checkpoint.source.load(draft.dtype, draft.torch_device)
+            each.apply(builder)
+    pipeline = checkpoint.source.load(builder.dtype, builder.torch_device)
     pipeline.set_progress_bar_config(disable=True)
-    draft._pipeline = pipeline
+    builder._pipeline = pipeline
     with quietly():
         for each in ordered:
             if each.phase is not Phase.LOAD:
-                each.apply(draft)
+                each.apply(builder)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from perfsuite.ladder.draft import Draft, Phase, change
+from perfsuite.ladder.builder import Builder, Phase, change
 
 # Linear layers of these (in, out) features lose more by int8 than they gain.
 INT8_EXCLUDED_SHAPES = frozenset(
@@ -52,87 +52,89 @@ INT8_FLAGS = {"force_fuse_int_mm_with_mul": True, "use_mixed_mm": True}
 
 
 @change(exact=True)
-def full_float32(draft: Draft) -> None:
+def full_float32(builder: Builder) -> None:
     """Matrix products and convolutions in full float32: TF32 is off, and said to be off."""
-    draft.set_for_this_tier(_without_tf32())
+    builder.set_for_this_tier(_without_tf32())
 
 
 @change(exact=True)
-def plain_attention(draft: Draft) -> None:
+def plain_attention(builder: Builder) -> None:
     """set_default_attn_processor() of UNet and VAE: attention without SDPA."""
-    for module in (draft.pipeline.unet, draft.pipeline.vae):
+    for module in (builder.pipeline.unet, builder.pipeline.vae):
         module.set_default_attn_processor()
 
 
 @change(phase=Phase.LOAD, exact=False)
-def bfloat16(draft: Draft) -> None:
+def bfloat16(builder: Builder) -> None:
     """Load all weights as torch.bfloat16."""
-    draft.dtype = torch.bfloat16
+    builder.dtype = torch.bfloat16
 
 
 @change(exact=True)
-def fused_attention(draft: Draft) -> None:
+def fused_attention(builder: Builder) -> None:
     """AttnProcessor2_0 of diffusers, which calls scaled_dot_product_attention."""
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    for module in (draft.pipeline.unet, draft.pipeline.vae):
+    for module in (builder.pipeline.unet, builder.pipeline.vae):
         module.set_attn_processor(AttnProcessor2_0())
 
 
 @change(exact=True)
-def fuse_qkv(draft: Draft) -> None:
+def fuse_qkv(builder: Builder) -> None:
     """pipeline.fuse_qkv_projections(); the unfused weights stay in memory."""
-    draft.pipeline.fuse_qkv_projections()
+    builder.pipeline.fuse_qkv_projections()
 
 
 @change(exact=True)
-def pointwise_convs_to_linear(draft: Draft) -> None:
+def pointwise_convs_to_linear(builder: Builder) -> None:
     """1x1 convolutions with 128 channels in or out become Linear, so that they can be quantised."""
     from torchao.quantization import swap_conv2d_1x1_to_linear
 
-    for module in (draft.pipeline.unet, draft.pipeline.vae):
+    for module in (builder.pipeline.unet, builder.pipeline.vae):
         swap_conv2d_1x1_to_linear(module, _is_pointwise_conv_with_128_channels)
 
 
 @change(exact=False)
-def dynamic_int8(draft: Draft) -> None:
+def dynamic_int8(builder: Builder) -> None:
     """Dynamic int8 activations, int8 weights (torchao) in Linear layers that pass the filter."""
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
-    modules = (draft.pipeline.unet, draft.pipeline.vae)
+    modules = (builder.pipeline.unet, builder.pipeline.vae)
     if not any(gains_from_int8(layer) for module in modules for layer in module.modules()):
-        draft.find("int8", "no Linear layer of this checkpoint passes the filter of the int8 tier")
+        builder.find(
+            "int8", "no Linear layer of this checkpoint passes the filter of the int8 tier"
+        )
     for module in modules:
         quantize_(module, Int8DynamicActivationInt8WeightConfig(), filter_fn=gains_from_int8)
 
 
 @change(phase=Phase.COMPILE, exact=True)
-def channels_last(draft: Draft) -> None:
+def channels_last(builder: Builder) -> None:
     """UNet and VAE in channels_last memory format."""
-    draft.pipeline.unet.to(memory_format=torch.channels_last)
-    draft.pipeline.vae.to(memory_format=torch.channels_last)
+    builder.pipeline.unet.to(memory_format=torch.channels_last)
+    builder.pipeline.vae.to(memory_format=torch.channels_last)
 
 
 @change(phase=Phase.COMPILE, exact=True)
-def inductor_flags(draft: Draft) -> None:
+def inductor_flags(builder: Builder) -> None:
     """1x1 convolutions as matrix products, coordinate-descent tuning, no epilogue fusion."""
-    _set_inductor_flags(draft, COMPILE_FLAGS)
+    _set_inductor_flags(builder, COMPILE_FLAGS)
 
 
 @change(phase=Phase.COMPILE, exact=True)
-def inductor_int8_flags(draft: Draft) -> None:
+def inductor_int8_flags(builder: Builder) -> None:
     """Fuse the int8 product with its scale; mixed matrix products."""
-    _set_inductor_flags(draft, INT8_FLAGS)
+    _set_inductor_flags(builder, INT8_FLAGS)
 
 
 @change(phase=Phase.COMPILE, exact=True)
-def compile_unet_and_vae(draft: Draft) -> None:
+def compile_unet_and_vae(builder: Builder) -> None:
     """torch.compile(fullgraph=True): max-autotune on an accelerator, the default mode on a CPU.
 
     On a CPU max-autotune takes minutes for what the default mode does in one, at the same speed.
     """
-    mode = "max-autotune" if draft.is_accelerator else "default"
-    pipeline = draft.pipeline
+    mode = "max-autotune" if builder.is_accelerator else "default"
+    pipeline = builder.pipeline
     pipeline.unet = torch.compile(pipeline.unet, mode=mode, fullgraph=True)
     pipeline.vae.decode = torch.compile(pipeline.vae.decode, mode=mode, fullgraph=True)
 
@@ -167,20 +169,20 @@ def _without_tf32() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = convolution
 
 
-def _set_inductor_flags(draft: Draft, flags: Mapping[str, bool]) -> None:
+def _set_inductor_flags(builder: Builder, flags: Mapping[str, bool]) -> None:
     """Set the flags that this torch has until the tier is freed, and name those that it has not."""
     from torch._inductor import config
 
     known: dict[str, Any] = {}
     for name, value in flags.items():
         if not hasattr(config, name):
-            draft.find(name, f"torch {torch.__version__} has no inductor flag {name}")
+            builder.find(name, f"torch {torch.__version__} has no inductor flag {name}")
             continue
         known[name] = value
         if _is_ignored(config, name):
-            draft.find(name, f"torch {torch.__version__} ignores the inductor flag {name}")
+            builder.find(name, f"torch {torch.__version__} ignores the inductor flag {name}")
     if known:
-        draft.set_for_this_tier(config.patch(known))
+        builder.set_for_this_tier(config.patch(known))
 
 
 def _is_ignored(config: Any, name: str) -> bool:

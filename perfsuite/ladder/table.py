@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from perfsuite.errors import LadderError
 from perfsuite.ladder import changes
-from perfsuite.ladder.draft import Change, Phase
+from perfsuite.ladder.builder import Change, Phase
+from perfsuite.results.method import ChangeSummary, TierSummary
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Tier:
 
     Attributes:
         name: its name in options, tables and baselines.
-        parent: the rung below, whose changes it has too; None at the foot.
+        parent: the rung below, whose changes it has too; None at the reference tier.
         changes: what it adds.
         why: one line for people: what it does and why.
         published_s: seconds per image in the tutorial (SDXL base 1.0, 30 steps, batch 1,
@@ -25,7 +26,7 @@ class Tier:
         compiles: whether building it needs a compiler.
         reference: the tier whose exact build in fp32 its images are held against, for methods that
             change the trajectory on purpose (few steps, caching, a smaller UNet); None for the
-            checkpoint's references, which the foot of the ladder made.
+            checkpoint's references, which the reference tier made.
     """
 
     name: str
@@ -108,16 +109,16 @@ def register_tier(tier: Tier) -> None:
         LadderError: the name is taken, or the parent is not registered.
     """
     if tier.name in _TIERS:
-        raise LadderError(f"tier '{tier.name}' is registered already", mend="choose another name")
+        raise LadderError(f"tier '{tier.name}' is registered already", hint="choose another name")
     if tier.parent is not None and tier.parent not in _TIERS:
         raise LadderError(
             f"tier '{tier.name}' stands on '{tier.parent}', which is not registered",
-            mend=f"register it first, or stand on one of {', '.join(_TIERS)}",
+            hint=f"register it first, or stand on one of {', '.join(_TIERS)}",
         )
     if tier.reference is not None and tier.reference not in (*_TIERS, tier.name):
         raise LadderError(
             f"tier '{tier.name}' names the reference '{tier.reference}', which is not registered",
-            mend=f"register it first, or name '{tier.name}' itself",
+            hint=f"register it first, or name '{tier.name}' itself",
         )
     _TIERS[tier.name] = tier
 
@@ -132,20 +133,20 @@ def find_tiers(names: Iterable[str]) -> tuple[Tier, ...]:
     unknown = [name for name in wanted if name not in _TIERS]
     if unknown:
         raise LadderError(
-            f"unknown tier '{unknown[0]}'", mend=f"--perf-tiers takes {','.join(_TIERS)}"
+            f"unknown tier '{unknown[0]}'", hint=f"--perf-tiers takes {','.join(_TIERS)}"
         )
     if not wanted:
-        raise LadderError("no tier is named", mend=f"--perf-tiers takes {','.join(_TIERS)}")
+        raise LadderError("no tier is named", hint=f"--perf-tiers takes {','.join(_TIERS)}")
     return tuple(tier for tier in tiers() if tier.name in wanted)
 
 
-def foot() -> Tier:
+def reference_tier() -> Tier:
     """The tier that references are made with."""
     return _TIERS["fp32"]
 
 
 def lineage(tier: Tier) -> tuple[Tier, ...]:
-    """The tier and all that it stands on, from the foot of the ladder up."""
+    """The tier and all that it stands on, from the reference tier up."""
     path = [tier]
     while path[0].parent is not None:
         path.insert(0, _TIERS[path[0].parent])
@@ -172,7 +173,7 @@ def ordered_changes(tier: Tier, *, exact_only: bool = False) -> tuple[Change, ..
 def has_exactness(tier: Tier) -> bool:
     """Whether a tier adds exact changes that its reference has not: the exactness stage is for it.
 
-    The foot of the ladder is what references are made with, and a tier that is its own reference
+    The reference tier is what references are made with, and a tier that is its own reference
     has nothing else to be held against.
     """
     if tier.parent is None or tier.reference == tier.name:
@@ -183,3 +184,15 @@ def has_exactness(tier: Tier) -> bool:
 def changes_layers(tier: Tier) -> bool:
     """Whether a tier replaces layers of the loaded modules by ones of other precision."""
     return any(not each.exact and each.phase is Phase.MODULES for each in tier.changes)
+
+
+def summarise(tier: Tier) -> TierSummary:
+    """A tier's row for people, its own changes in the order in which they are made."""
+    own = [each for each in ordered_changes(tier) if each in tier.changes]
+    return TierSummary(
+        tier.name,
+        tier.parent,
+        tier.why,
+        tier.published_s,
+        tuple(ChangeSummary(each.name, each.exact, each.about) for each in own),
+    )

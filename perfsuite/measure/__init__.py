@@ -1,14 +1,14 @@
-"""Measuring: raw samples of a tier with those of its control. Measuring never judges."""
+"""Measuring: raw samples of a tier with those of its probe. Measuring never judges."""
 
-from perfsuite.measure.control import Control
-from perfsuite.measure.measurement import LatencySamples, Measurement
+from perfsuite.measure.probe import Probe
 from perfsuite.measure.sampling import Goal, Sampler, SamplingPlan, measure_tier
+from perfsuite.results.samples import LatencySamples, Measurement
 
 __all__ = [
-    "Control",
     "Goal",
     "LatencySamples",
     "Measurement",
+    "Probe",
     "Sampler",
     "SamplingPlan",
     "measure_tier",

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import psutil
 
 from perfsuite.device import Device, nvidia_uuid, usable_cores
+from perfsuite.results.machine import Conditions, DeviceReading
 
 # NVML's bits of 'clocks event reasons' that mean that the device ran slower than it could. Its
 # normal power cap (0x04) is left out: a data-centre GPU works at it all day.
@@ -25,54 +26,6 @@ _THROTTLING = {
     0x40: "thermal slowdown (hardware)",
     0x80: "power brake",
 }
-
-
-@dataclass(frozen=True)
-class DeviceReading:
-    """What an accelerator's driver said right before one sample and its control.
-
-    Attributes:
-        clock_mhz: clock of its processors.
-        temperature_c: in degrees Celsius.
-        power_w: power draw in watts.
-        throttling: the driver's bits of reasons for a slower clock.
-        others: other processes that computed on it.
-    """
-
-    clock_mhz: int
-    temperature_c: int
-    power_w: float
-    throttling: int
-    others: int
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Circumstances of a tier's samples; None where the machine does not say.
-
-    Attributes:
-        busy_elsewhere: cores that other processes kept busy, on average.
-        stolen: fraction of the machine's time that its hypervisor gave to others.
-        swapped_bytes: read from and written to swap.
-        load_average: runnable processes, average of the last minute.
-        throttled: reasons for which the accelerator slowed down.
-        others_on_device: processes that shared the accelerator.
-        clock_mhz: lowest and highest clock of the accelerator seen between samples.
-        temperature_c: highest temperature of the accelerator.
-        power_w: highest power draw of the accelerator.
-        readings: of the accelerator, one for each sample; empty on a CPU.
-    """
-
-    busy_elsewhere: float | None = None
-    stolen: float | None = None
-    swapped_bytes: int | None = None
-    load_average: float | None = None
-    throttled: tuple[str, ...] = ()
-    others_on_device: int | None = None
-    clock_mhz: tuple[int, int] | None = None
-    temperature_c: int | None = None
-    power_w: float | None = None
-    readings: tuple[DeviceReading, ...] = ()
 
 
 class Watch(Protocol):

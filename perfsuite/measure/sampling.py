@@ -1,4 +1,4 @@
-"""Taking samples: warm-up until latency has settled, then tier and control turn and turn about."""
+"""Taking samples: warm-up until latency has settled, then tier and probe turn and turn about."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 
 from perfsuite.device import Device
 from perfsuite.errors import MeasurementError
-from perfsuite.generation import run
+from perfsuite.images.generate import run
 from perfsuite.ladder import BuiltTier
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
-from perfsuite.measure.control import Control
-from perfsuite.measure.measurement import LatencySamples, Measurement
+from perfsuite.measure.probe import Probe
 from perfsuite.progress import Progress, silent
+from perfsuite.results.samples import LatencySamples, Measurement
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SamplingPlan:
     """How many samples to take.
 
     Attributes:
-        budget_s: seconds for sampling, controls included; warm-up and compilation come on top.
+        budget_s: seconds for sampling, probes included; warm-up and compilation come on top.
         min_rounds: samples taken even if the budget is too small for them.
         pilot_rounds: samples after which it is first asked how many are wanted.
         max_rounds: samples after which more would tell nothing new.
@@ -51,14 +51,14 @@ Goal = Callable[[LatencySamples], int]
 
 
 class Sampler:
-    """Samples of one piece of work, each right after one of the control.
+    """Samples of one piece of work, each right after one of the probe.
 
     pytest-benchmark calls `prepare` as its setup and `sample` as its target, so that its table and
     JSON are of the very rounds that are judged here.
 
     Args:
         work: makes one image.
-        control: the control of the tier's dtype.
+        probe: the probe of the tier's dtype.
         device: takes the time.
         plan: how many samples to take.
         progress: told of every step, between samples and never inside one.
@@ -68,7 +68,7 @@ class Sampler:
     def __init__(
         self,
         work: Callable[[], object],
-        control: Control,
+        probe: Probe,
         device: Device,
         plan: SamplingPlan,
         progress: Progress = silent,
@@ -76,12 +76,12 @@ class Sampler:
     ) -> None:
         self._watch = watch or FakeWatch()
         self._work = work
-        self._control = control
+        self._probe = probe
         self._device = device
         self._plan = plan
         self._progress = progress
         self._samples_s: list[float] = []
-        self._control_s: list[float] = []
+        self._probe_s: list[float] = []
         self._rounds = 0
 
     def warm_up(self) -> tuple[float, ...]:
@@ -90,24 +90,24 @@ class Sampler:
         while not (self._has_settled(taken) or self._has_taken_enough(taken)):
             what = "warm-up" if taken else "first image"
             self._progress(what, len(taken), self._plan.max_warmup)
-            self._device.timed(self._control.run)
+            self._device.timed(self._probe.run)
             taken.append(self._device.timed(self._work)[0])
         return tuple(taken)
 
     def plan_rounds(self, warmup_s: tuple[float, ...]) -> int:
         """The most rounds: what fits into the budget at the pace of the last warm-up images."""
         image_s = statistics.median(warmup_s[-3:])
-        control_s = self._device.timed(self._control.run)[0]
-        fitting = int(self._plan.budget_s / (image_s + control_s))
+        probe_s = self._device.timed(self._probe.run)[0]
+        fitting = int(self._plan.budget_s / (image_s + probe_s))
         self._rounds = max(self._plan.min_rounds, min(self._plan.max_rounds, fitting))
         return self._rounds
 
     def prepare(self) -> None:
-        """Time the control; garbage is collected here, so that it is not collected in a sample."""
+        """Time the probe; garbage is collected here, so that it is not collected in a sample."""
         self._progress("sampling", len(self._samples_s), self._rounds)
         self._watch.between_samples()
         gc.collect(0)
-        self._control_s.append(self._device.timed(self._control.run)[0])
+        self._probe_s.append(self._device.timed(self._probe.run)[0])
 
     def sample(self) -> float:
         """Time one image; its seconds."""
@@ -131,12 +131,10 @@ class Sampler:
             MeasurementError: they are not samples of a latency.
         """
         try:
-            return LatencySamples(
-                tuple(self._samples_s), tuple(self._control_s), self._control.name
-            )
+            return LatencySamples(tuple(self._samples_s), tuple(self._probe_s), self._probe.name)
         except ValueError as error:
             raise MeasurementError(
-                f"nothing to judge: {error}", mend="leave out --benchmark-disable"
+                f"nothing to judge: {error}", hint="leave out --benchmark-disable"
             ) from None
 
     def _has_taken_enough(self, taken: list[float]) -> bool:
@@ -177,10 +175,10 @@ def measure_tier(
     """
     workload = built.checkpoint.latency
     shot = next(workload.shots())
-    control = Control(built.dtype, built.device)
+    probe = Probe(built.dtype, built.device)
     watch = watch_for(built.device)
     sampler = Sampler(
-        lambda: run(built.pipeline, workload, shot), control, built.device, plan, progress, watch
+        lambda: run(built.pipeline, workload, shot), probe, built.device, plan, progress, watch
     )
     warmup_s = sampler.warm_up()
     most = sampler.plan_rounds(warmup_s)

@@ -11,10 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from perfsuite.judge import Outcome
-from perfsuite.ladder import Tier
-from perfsuite.ladder.table import ordered_changes
-from perfsuite.record import RunRecord
-from perfsuite.report.rows import COLUMNS, LEGEND, notes, rows
+from perfsuite.report.session import COLUMNS, LEGEND, notes, rows
+from perfsuite.results.method import TierSummary
+from perfsuite.results.session import RunRecord
 
 STYLES = {
     Outcome.PASSED: "green",
@@ -41,7 +40,7 @@ def render_console(record: RunRecord, *, width: int = 80, colour: bool = False) 
     return drawn(draw, width, colour)
 
 
-def render_tiers(tiers: Iterable[Tier], *, width: int = 80, colour: bool = False) -> str:
+def render_tiers(tiers: Iterable[TierSummary], *, width: int = 80, colour: bool = False) -> str:
     """The table of tiers: what each adds, and why."""
 
     def draw(console: Console) -> None:
@@ -51,8 +50,7 @@ def render_tiers(tiers: Iterable[Tier], *, width: int = 80, colour: bool = False
             head = Text.assemble((tier.name, "bold"), f"{parent}{published}")
             console.print(head)
             console.print(Padding(Text(tier.why), (0, 0, 0, 2)))
-            own = [each for each in ordered_changes(tier) if each in tier.changes]
-            for change in own:
+            for change in tier.changes:
                 kind = "" if change.exact else " (changes precision)"
                 line = Text.assemble("+ ", (change.name, "cyan"), f"{kind}: {change.about}")
                 console.print(Padding(line, (0, 0, 0, 4)))

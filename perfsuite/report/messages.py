@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from perfsuite.judge import Outcome
-from perfsuite.judge.images import QualityVerdict
-from perfsuite.judge.latency import LatencyVerdict
-from perfsuite.quality.layers import LayersVerdict
-from perfsuite.report.rows import format_seconds
+from perfsuite.report.session import format_seconds
+from perfsuite.results.images import LayersVerdict, QualityVerdict
+from perfsuite.results.verdict import LatencyVerdict
 
 
 def describe_latency(verdict: LatencyVerdict) -> str:
@@ -20,7 +19,7 @@ def describe_latency(verdict: LatencyVerdict) -> str:
         f"change {verdict.change:+.1%} of {_basis(verdict)} "
         f"(95 % interval {low:+.1%} to {high:+.1%})",
         f"tolerance {verdict.tolerance:.1%}",
-        f"smallest slowdown this gate can see {verdict.smallest_visible:.1%}",
+        f"smallest slowdown this gate can see {verdict.minimum_detectable_effect:.1%}",
     ]
     head = f"latency {verdict.outcome.value}"
     reason = f"; {verdict.reason}" if verdict.reason else ""
@@ -32,26 +31,26 @@ def _basis(verdict: LatencyVerdict) -> str:
 
 
 def describe_quality(verdict: QualityVerdict) -> str:
-    """Every score with its bar; where it failed, what kind of change it is, and the picture."""
+    """Every score with its threshold; where it failed, what kind of change it is."""
     said = ", ".join(str(finding) for finding in verdict.findings)
     if verdict.outcome is Outcome.PASSED:
-        lines = [f"images passed: {said} ({verdict.bars.source})"]
+        lines = [f"images passed: {said} ({verdict.thresholds.source})"]
     else:
         lines = [f"images {verdict.outcome.value}: {verdict.reason}"]
-        lines += [f"scores: {said} ({verdict.bars.source})"] if said else []
+        lines += [f"scores: {said} ({verdict.thresholds.source})"] if said else []
     lines += [*verdict.notes, *(f"picture: {path}" for path in verdict.pictures)]
     return "\n".join(lines)
 
 
 def describe_layers(verdict: LayersVerdict) -> str:
-    """The worst layer and the bars."""
+    """The worst layer and the thresholds."""
     if verdict.outcome is not Outcome.PASSED:
         return f"quantised layers {verdict.outcome.value}: {verdict.reason}"
     if not verdict.scores:
         return "quantised layers passed: there are none"
-    worst, bars = verdict.scores[0], verdict.bars
+    worst, thresholds = verdict.scores[0], verdict.thresholds
     return (
         f"quantised layers passed: worst of {len(verdict.scores)} is {worst.layer}, "
-        f"relative error {worst.relative_error:.4f}, at most {bars.relative_error:.4f} "
-        f"({bars.source})"
+        f"relative error {worst.relative_error:.4f}, at most {thresholds.relative_error:.4f} "
+        f"({thresholds.source})"
     )

@@ -1,4 +1,4 @@
-"""The failure picture: reference, image and difference side by side, with scores and bars."""
+"""The failure picture: reference, image and difference side by side, with scores and thresholds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from perfsuite.judge.images import Bars, ImageScore
-from perfsuite.quality.metrics import Pixels
+from perfsuite.results.images import ImageScore, Thresholds
 
+Pixels = npt.NDArray[np.float32]
+"""height x width x 3, from 0 to 1."""
 SIDE = 384
 """Small images are enlarged to this many pixels, by whole factors, without smoothing."""
 _MARGIN, _GAP, _HEAD, _FOOT, _SCALE = 24, 16, 84, 108, 14
@@ -26,7 +27,7 @@ def draw_failure(
     reference: Pixels,
     image: Pixels,
     score: ImageScore,
-    bars: Bars,
+    thresholds: Thresholds,
     missed: tuple[str, ...] = (),
 ) -> bytes:
     """A PNG for people.
@@ -37,8 +38,8 @@ def draw_failure(
         reference: height x width x 3, from 0 to 1.
         image: of the same shape; an image of another shape or with NaN is shown as far as it goes.
         score: of the image.
-        bars: that it was held against.
-        missed: bars that all images together miss, for people.
+        thresholds: that it was held against.
+        missed: thresholds that all images together miss, for people.
     """
     shown = np.nan_to_num(np.clip(image, 0, 1), nan=0.0).astype(np.float32)
     comparable = shown.shape == reference.shape
@@ -61,7 +62,7 @@ def draw_failure(
         draw.text((left, foot + 8), name, fill=_INK, font=_font(15))
         left += panel.width + _GAP
     _draw_scale(sheet, left - _GAP - panels[-1].width, foot + 34, panels[-1].width, peak)
-    _draw_scores(draw, score, bars, foot + 40)
+    _draw_scores(draw, score, thresholds, foot + 40)
     if missed:
         said = f"all images: {', '.join(missed)}"
         draw.text((_MARGIN, foot + 72), said, fill=_BAD, font=_font(15))
@@ -108,23 +109,30 @@ def _draw_scale(sheet: Image.Image, left: int, top: int, width: int, peak: float
     draw.text((left + width, top + _SCALE + 4), end, fill=_DIM, font=_font(13), anchor="ra")
 
 
-def _draw_scores(draw: ImageDraw.ImageDraw, score: ImageScore, bars: Bars, top: int) -> None:
-    """Scores of this image with the bar of the worst image, red where it is missed."""
+def _draw_scores(
+    draw: ImageDraw.ImageDraw, score: ImageScore, thresholds: Thresholds, top: int
+) -> None:
+    """Scores of this image with the threshold of the worst image, red where it is missed."""
     left = _MARGIN
     rows = (
-        ("SSIM {:.4f}", " (bar {:.4f})", score.ssim, bars.worst_ssim),
-        ("PSNR {:.1f} dB", " (bar {:.1f} dB)", score.psnr_db, bars.worst_psnr_db),
-        ("latent cosine {:.5f}", " (bar {:.5f})", score.latent_cosine, bars.worst_latent_cosine),
+        ("SSIM {:.4f}", " (threshold {:.4f})", score.ssim, thresholds.worst_ssim),
+        ("PSNR {:.1f} dB", " (threshold {:.1f} dB)", score.psnr_db, thresholds.worst_psnr_db),
+        (
+            "latent cosine {:.5f}",
+            " (threshold {:.5f})",
+            score.latent_cosine,
+            thresholds.worst_latent_cosine,
+        ),
     )
     for fault in score.faults:
         draw.text((left, top), fault, fill=_BAD, font=_font(17))
         left += int(draw.textlength(fault, font=_font(17))) + 2 * _GAP
-    for said, asked, value, bar in rows:
+    for said, asked, value, threshold in rows:
         if value is None:
             continue
-        text = said.format(value) + (asked.format(bar) if bar is not None else "")
-        missed = bar is not None and not value >= bar
-        ink = _BAD if missed else _GOOD if bar is not None else _DIM
+        text = said.format(value) + (asked.format(threshold) if threshold is not None else "")
+        missed = threshold is not None and not value >= threshold
+        ink = _BAD if missed else _GOOD if threshold is not None else _DIM
         draw.text((left, top), text, fill=ink, font=_font(17))
         left += int(draw.textlength(text, font=_font(17))) + 2 * _GAP
 

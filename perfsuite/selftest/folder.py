@@ -30,7 +30,7 @@ def agree_on_plan(folder: Path, plan: Plan) -> None:
     if not path.is_file():
         write_json(path, plan)
         return
-    mend = "delete the folder, or pass another with --out"
-    before = read_json(path, type(plan), schema=plan.schema, error=OutputError, mend=mend)
+    hint = "delete the folder, or pass another with --out"
+    before = read_json(path, type(plan), schema=plan.schema, error=OutputError, hint=hint)
     if before != plan:
-        raise OutputError(f"{folder} holds trials of another self-test", mend=mend)
+        raise OutputError(f"{folder} holds trials of another self-test", hint=hint)

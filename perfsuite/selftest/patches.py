@@ -200,7 +200,7 @@ def first_block(pipeline: Pipeline, where: str = "up") -> Any:
 
 def quantised_layer(pipeline: Pipeline) -> Any:
     """A quantised layer: the feed-forward layer of `first_block`, else the first there is."""
-    from perfsuite.quality.layers import quantised_layers
+    from perfsuite.images.layers import quantised_layers
 
     layers = quantised_layers(pipeline)
     wanted = [name for name in layers if "up_blocks.0" in name and "ff.net.2" in name]

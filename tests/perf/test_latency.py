@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perfsuite.judge.latency import LatencyVerdict
+from perfsuite.results.verdict import LatencyVerdict
 
 
 @pytest.mark.perf

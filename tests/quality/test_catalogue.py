@@ -15,10 +15,10 @@ def test_planted_faults_are_caught_and_harmless_changes_are_not(
     pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
     import_libraries()
-    from perfsuite.prepare import prepare_run
     from perfsuite.progress import silent
     from perfsuite.selftest.quality.faults import FAULTS, HARMLESS
     from perfsuite.selftest.quality.trial import Bench, Report, try_faults
+    from perfsuite.session.preflight import prepare_run
 
     root = pytestconfig.rootpath
     settings = resolve_settings(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perfsuite.judge.images import QualityVerdict
+from perfsuite.results.images import QualityVerdict
 
 
 @pytest.mark.perf

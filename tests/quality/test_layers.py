@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perfsuite.quality.layers import LayersVerdict
+from perfsuite.results.images import LayersVerdict
 
 
 @pytest.mark.perf

@@ -27,7 +27,7 @@ def libraries() -> None:
         for name in (
             "torch._dynamo",
             "torch._inductor.compile_fx",
-            "perfsuite.prepare",
+            "perfsuite.session.preflight",
             "perfsuite.report.messages",
             "diffusers.models.attention_processor",
         ):

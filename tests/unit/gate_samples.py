@@ -8,25 +8,27 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from perfsuite.device import PeakMemory
-from perfsuite.gate.blocks import Work
-from perfsuite.gate.images import SideJudge
-from perfsuite.gate.plan import GatePlan
-from perfsuite.gate.protocol import Build, Finished, Hello
-from perfsuite.gate.record import (
-    SCHEMA,
+from perfsuite.ab.block import Work
+from perfsuite.ab.images import ArmImages
+from perfsuite.ab.plan import GatePlan
+from perfsuite.ab.session import with_hello
+from perfsuite.images.generate import GeneratedImage
+from perfsuite.ladder import find_tiers
+from perfsuite.results.ab import (
+    Arm,
+    ArmFacts,
     BlockRecord,
     GateRecord,
-    SideFacts,
     StartFacts,
     TierGate,
     TimedSample,
 )
-from perfsuite.gate.side import FakeSide, Name
-from perfsuite.generation import GeneratedImage
-from perfsuite.judge.paired import PairedPolicy
-from perfsuite.ladder import find_tiers
-from perfsuite.measure.conditions import Conditions
+from perfsuite.results.machine import Conditions
+from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.policy import PairedPolicy
+from perfsuite.results.samples import PeakMemory
+from perfsuite.workers.client import FakeWorker
+from perfsuite.workers.protocol import Build, Finished, Hello
 from perfsuite.workload import Workload
 from tests.unit.samples import environment
 
@@ -54,7 +56,7 @@ def finished(
 
 
 def busy(busy_elsewhere: float) -> Finished:
-    """A side that worked half of the time, beside others on so many cores."""
+    """A arm that worked half of the time, beside others on so many cores."""
     conditions = Conditions(busy_elsewhere=busy_elsewhere)
     return msgspec.structs.replace(finished(), conditions=conditions, cpu_s=5.0, wall_s=10.0)
 
@@ -66,8 +68,8 @@ def facts(*, first_image_s: float = 5.0, peak_bytes: int = 1 << 30) -> StartFact
 
 def block(ratio: float = 1.0, *, cold: bool = False, spoilt: str | None = None) -> BlockRecord:
     """Ten pairs without scatter, of that ratio."""
-    pair = (TimedSample(Name.CONTROL, 0.2), TimedSample(Name.TREATMENT, 0.2 * ratio))
-    starts = {name: facts() for name in Name}
+    pair = (TimedSample(Arm.CONTROL, 0.2), TimedSample(Arm.TREATMENT, 0.2 * ratio))
+    starts = {name: facts() for name in Arm}
     return BlockRecord(cold, True, pair * 10, starts, sampling_s=4.0, spoilt=spoilt)
 
 
@@ -80,8 +82,8 @@ def gate_record(*tiers: TierGate, wanted: tuple[str, ...] | None = None) -> Gate
         schema=SCHEMA,
         gate_id="20261124T030000Z-0000",
         environment=environment(),
-        control=SideFacts(".").met(hello(torch="2.13.0")),
-        treatment=SideFacts("torch==2.14.1").met(hello("/new", torch="2.14.1")),
+        control=with_hello(ArmFacts("."), hello(torch="2.13.0")),
+        treatment=with_hello(ArmFacts("torch==2.14.1"), hello("/new", torch="2.14.1")),
         checkpoint="pocket",
         identity="sha256:0123456789ab",
         latency_workload=WORK,
@@ -99,7 +101,7 @@ def plan(out: Path, *tiers: str, budget_s: float = 40.0) -> GatePlan:
     request = Build("", "pocket", WORK, WORK, "cpu", 1)
     work = Work(request, (1,), budget_s / 4, usable_cores=2, threads=1, fewest_pairs=2)
     return GatePlan(
-        find_tiers(names), work, SideJudge(WORK, None, None), gate_record(wanted=names), out
+        find_tiers(names), work, ArmImages(WORK, None, None), gate_record(wanted=names), out
     )
 
 
@@ -109,8 +111,8 @@ class Opener:
     Args:
         control_s: seconds of each of the control's samples.
         treatment_s: seconds of each of the treatment's samples.
-        errors: by side, what methods raise instead; by the tier's name and the method's.
-        both_finished: what both sides find when they finish.
+        errors: by arm, what methods raise instead; by the tier's name and the method's.
+        both_finished: what both arms find when they finish.
         swing: fraction by which the treatment is slower in every other start.
         turns: in which the control makes an image, and the treatment.
     """
@@ -119,25 +121,25 @@ class Opener:
         self,
         control_s: float = 1.0,
         treatment_s: float = 1.0,
-        errors: dict[Name, dict[tuple[str, str], BaseException]] | None = None,
+        errors: dict[Arm, dict[tuple[str, str], BaseException]] | None = None,
         both_finished: Finished | None = None,
         *,
         swing: float = 0.0,
         turns: tuple[int, int] = (1, 1),
     ) -> None:
         self.events: list[str] = []
-        self.fakes: list[FakeSide] = []
-        self.finished = {name: both_finished or finished() for name in Name}
-        self._seconds = {Name.CONTROL: control_s, Name.TREATMENT: treatment_s}
+        self.fakes: list[FakeWorker] = []
+        self.finished = {name: both_finished or finished() for name in Arm}
+        self._seconds = {Arm.CONTROL: control_s, Arm.TREATMENT: treatment_s}
         self._errors = errors or {}
         self._swing = swing
-        self._turns = dict(zip(Name, turns, strict=True))
+        self._turns = dict(zip(Arm, turns, strict=True))
 
-    def __call__(self, name: Name, tier: str) -> FakeSide:
+    def __call__(self, name: Arm, tier: str) -> FakeWorker:
         mine = self._errors.get(name, {})
         starts = sum(1 for fake in self.fakes if fake.name is name)
-        swing = self._swing if name is Name.TREATMENT and starts % 2 else 0.0
-        fake = FakeSide(
+        swing = self._swing if name is Arm.TREATMENT and starts % 2 else 0.0
+        fake = FakeWorker(
             name,
             self.events,
             [self._seconds[name] * (1 + swing)],
@@ -152,8 +154,8 @@ class Opener:
 
     def clock(self) -> float:
         """Seconds that all samples so far have taken."""
-        count = {name: self.events.count(f"{name.value} turn") for name in Name}
-        return sum(self._seconds[name] * count[name] / self._turns[name] for name in Name)
+        count = {name: self.events.count(f"{name.value} turn") for name in Arm}
+        return sum(self._seconds[name] * count[name] / self._turns[name] for name in Arm)
 
 
 class SilentLine:

@@ -5,31 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from perfsuite.device import PeakMemory
-from perfsuite.environment import Environment, Hardware
 from perfsuite.judge import Outcome
-from perfsuite.judge.comparison import Policy
-from perfsuite.judge.images import Bars, ImageScore, QualityVerdict
-from perfsuite.judge.latency import LatencyVerdict
-from perfsuite.measure.measurement import LatencySamples, Measurement
-from perfsuite.record import SCHEMA, RunRecord, TierResult
+from perfsuite.results.images import ImageScore, QualityVerdict, Thresholds
+from perfsuite.results.machine import Environment, Hardware
+from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.policy import Policy
+from perfsuite.results.samples import LatencySamples, Measurement, PeakMemory
+from perfsuite.results.session import RunRecord, TierResult
+from perfsuite.results.verdict import LatencyVerdict
 from perfsuite.workload import Workload
 
-CONTROL = "v1 float32 cpu"
+PROBE = "v1 float32 cpu"
 
 
 def latency_samples(
     samples_s: Sequence[float] = (0.2, 0.21, 0.2, 0.19, 0.2),
-    control_s: Sequence[float] | None = None,
-    control: str = CONTROL,
+    probe_s: Sequence[float] | None = None,
+    probe: str = PROBE,
 ) -> LatencySamples:
-    controls = (0.03,) * len(samples_s) if control_s is None else tuple(control_s)
-    return LatencySamples(tuple(samples_s), controls, control)
+    probes = (0.03,) * len(samples_s) if probe_s is None else tuple(probe_s)
+    return LatencySamples(tuple(samples_s), probes, probe)
 
 
 def quiet_run(log_latency: float, rounds: int = 3) -> LatencySamples:
     """A run without scatter within it, of that normalised log latency."""
-    return LatencySamples((math.exp(log_latency),) * rounds, (1.0,) * rounds, CONTROL)
+    return LatencySamples((math.exp(log_latency),) * rounds, (1.0,) * rounds, PROBE)
 
 
 def measurement(
@@ -96,7 +96,7 @@ def latency_verdict(
         baseline_s=0.198 if judged else None,
         change=change,
         change_interval=change_interval if judged else None,
-        smallest_visible=0.083 if judged else None,
+        minimum_detectable_effect=0.083 if judged else None,
         tolerance=0.05 if judged else None,
     )
 
@@ -106,8 +106,8 @@ def score(ssim: float = 0.99, prompt: str = "A fox in the snow", seed: int = 0) 
 
 
 def quality_verdict(outcome: Outcome = Outcome.PASSED, reason: str = "") -> QualityVerdict:
-    bars = Bars("the tier's row", worst_ssim=0.95)
-    return QualityVerdict(outcome, reason, bars, (score(0.99), score(0.97, seed=1)))
+    thresholds = Thresholds("the tier's row", worst_ssim=0.95)
+    return QualityVerdict(outcome, reason, thresholds, (score(0.99), score(0.97, seed=1)))
 
 
 def record(*tiers: TierResult) -> RunRecord:
@@ -119,7 +119,7 @@ def record(*tiers: TierResult) -> RunRecord:
         identity="sha256:0123456789ab",
         latency_workload=workload(),
         quality_workload=workload(steps=30),
-        policy=Policy(family=6),
+        policy=Policy(multiplicity=6),
         baseline=None,
         tiers=tiers,
     )

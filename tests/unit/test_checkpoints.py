@@ -17,7 +17,7 @@ from perfsuite.checkpoints import (
 )
 from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.checkpoints.hub import SDXL, HubSource
-from perfsuite.checkpoints.random_sdxl import RandomSdxlSource
+from perfsuite.checkpoints.random import RandomSdxlSource
 from perfsuite.errors import CheckpointError, HubUnreachable
 from perfsuite.workload import Workload
 
@@ -147,7 +147,7 @@ def test_full_size_random_sdxl_takes_a_step_in_every_eager_tier(
     import dataclasses
 
     from perfsuite.device import CpuDevice
-    from perfsuite.generation import generate
+    from perfsuite.images.generate import generate
     from perfsuite.ladder import build_tier, find_tiers
 
     torch.set_num_threads(2)

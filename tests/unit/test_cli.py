@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.checkpoints.folder import FolderSource
-from perfsuite.cli import main
+from perfsuite.cli.commands import main
 
 
 @pytest.fixture

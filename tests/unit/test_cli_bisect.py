@@ -1,6 +1,6 @@
 """The command `bisect` over a local index of small wheels: real pip, real environments.
 
-The sides are fakes whose latency depends on which version their environment really holds.
+The arms are fakes whose latency depends on which version their environment really holds.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from perfsuite import cli_bisect
 from perfsuite.checkpoints import Checkpoint, registry
-from perfsuite.cli import main
-from perfsuite.cli_session import SUMMARY_VARIABLE
+from perfsuite.cli import bisect as cli_bisect
+from perfsuite.cli.commands import main
+from perfsuite.cli.common import SUMMARY_VARIABLE
+from perfsuite.environments import builder as environments
+from perfsuite.environments.builder import Environments
+from perfsuite.environments.spec import Requirements
+from perfsuite.environments.versions import installed_version
 from perfsuite.errors import EnvironmentBroken, OutputError
-from perfsuite.gate import environments
-from perfsuite.gate.bisection import Answer, Bisected
-from perfsuite.gate.environments import Environments
-from perfsuite.gate.hunt import SCHEMA, BisectRecord
-from perfsuite.gate.record import SideFacts, save_gate
-from perfsuite.gate.spec import Requirements
-from perfsuite.gate.versions import installed_version
 from perfsuite.judge import Outcome
-from perfsuite.judge.sides import Metric, MetricVerdict
+from perfsuite.results.ab import ArmFacts, save_gate
+from perfsuite.results.bisection import Answer, Bisected, BisectRecord
+from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.verdict import Metric, MetricVerdict
 from perfsuite.storage import read_json
 from tests.unit.gate_samples import Opener, gate_record, tier, wheel
 
@@ -39,7 +39,7 @@ FIRST_BAD = "1.3"
 def index(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Options of pip for a folder of wheels: tiny 1.0 to 1.4, of which 1.2 does not install.
 
-    Environments hold nothing else, and a side in one is slower from `FIRST_BAD` on.
+    Environments hold nothing else, and a arm in one is slower from `FIRST_BAD` on.
     """
     wheels = tmp_path / "wheels"
     wheels.mkdir()
@@ -73,7 +73,7 @@ def test_the_planted_version_is_found(index: str, tmp_path: Path) -> None:
     result = bisect(*ends, *ASKED, "--markdown", "issue.md")
     assert result.exit_code == 0, result.output
     (path,) = tmp_path.glob(".perfsuite/bisections/*.json")
-    record = read_json(path, BisectRecord, schema=SCHEMA, error=OutputError, mend="")
+    record = read_json(path, BisectRecord, schema=SCHEMA, error=OutputError, hint="")
     assert record.versions == ("1.0", "1.1", "1.2", "1.3", "1.4")
     assert record.result == Bisected("1.1", "1.3", ("1.2",))
     assert record.final is not None
@@ -110,7 +110,7 @@ def test_the_record_of_a_gate_is_an_end(
 
     def recorded(version: str, outcome: Outcome) -> str:
         judged = replace(tier(), verdicts=(MetricVerdict(Metric.LATENCY, outcome),))
-        treatment = SideFacts(f"{index} tiny", "3.11.7", "/env", {"Tiny": version})
+        treatment = ArmFacts(f"{index} tiny", "3.11.7", "/env", {"Tiny": version})
         record = replace(gate_record(judged), gate_id=version, treatment=treatment)
         return str(save_gate(record, tmp_path))
 
@@ -119,7 +119,7 @@ def test_the_record_of_a_gate_is_an_end(
     def refuse(self: Environments, spec: Requirements) -> Path:
         wanted.append(spec)
         if len(wanted) == 2:
-            raise EnvironmentBroken("enough", mend="")
+            raise EnvironmentBroken("enough", hint="")
         return Path(sys.executable)
 
     monkeypatch.setattr(Environments, "provide", refuse)

@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from perfsuite import cli_gate
 from perfsuite.checkpoints import Checkpoint, registry
-from perfsuite.cli import main
-from perfsuite.cli_session import SUMMARY_VARIABLE
-from perfsuite.errors import EnvironmentBroken, SideFailed, WorkerFailed
-from perfsuite.gate.environments import Environments
-from perfsuite.gate.record import GateRecord, load_gate
-from perfsuite.gate.side import Name
+from perfsuite.cli import gate as cli_gate
+from perfsuite.cli.commands import main
+from perfsuite.cli.common import SUMMARY_VARIABLE
+from perfsuite.environments.builder import Environments
+from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
+from perfsuite.results.ab import Arm, GateRecord, load_gate
 from tests.unit.gate_samples import Opener, busy
 
 
@@ -42,7 +41,7 @@ def gate(*arguments: str, control: str = ".", treatment: str = ".") -> Result:
 
 
 def played(monkeypatch: pytest.MonkeyPatch, opener: Opener) -> None:
-    """Have the command's sides played by fakes."""
+    """Have the command's arms played by fakes."""
 
     @contextlib.contextmanager
     def open_fakes(*_: Any) -> Iterator[Opener]:
@@ -52,7 +51,7 @@ def played(monkeypatch: pytest.MonkeyPatch, opener: Opener) -> None:
 
 
 def of_treatment(method: str, error: BaseException) -> Opener:
-    return Opener(errors={Name.TREATMENT: {("bf16", method): error}})
+    return Opener(errors={Arm.TREATMENT: {("bf16", method): error}})
 
 
 def the_record(folder: Path) -> GateRecord:
@@ -60,9 +59,9 @@ def the_record(folder: Path) -> GateRecord:
     return load_gate(path)
 
 
-BAD_GRAPH = SideFailed("RuntimeError: bad graph", mend="read its log", treatment=True)
-DIED = WorkerFailed("the treatment worker died", mend="read its log")
-NO_DIFFUSERS = EnvironmentBroken("no diffusers", mend="install it")
+BAD_GRAPH = ArmFailed("RuntimeError: bad graph", hint="read its log", treatment=True)
+DIED = WorkerFailed("the treatment worker died", hint="read its log")
+NO_DIFFUSERS = EnvironmentBroken("no diffusers", hint="install it")
 
 
 @pytest.mark.usefixtures("small_pocket")
@@ -116,7 +115,7 @@ def test_an_environment_that_does_not_install_could_not_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(self: Environments, spec: object) -> Path:
-        raise EnvironmentBroken("pip cannot install it (No matching distribution)", mend="correct")
+        raise EnvironmentBroken("pip cannot install it (No matching distribution)", hint="correct")
 
     monkeypatch.setattr(Environments, "provide", refuse)
     result = gate(treatment="torch==99")
@@ -146,7 +145,7 @@ def test_a_cancelled_job_is_an_interrupted_one(
         def clock(self) -> float:
             return super().clock()
 
-        def __call__(self, name: Name, tier: str) -> Any:
+        def __call__(self, name: Arm, tier: str) -> Any:
             os.kill(os.getpid(), signal.SIGTERM)
             return super().__call__(name, tier)
 
@@ -159,7 +158,7 @@ def test_two_real_workers_pass_against_each_other(small_pocket: Checkpoint, tmp_
     """What two environments hold is the same here, so nothing may be found but noise."""
     recorded = CliRunner().invoke(main, ["record-references", "pocket"])
     assert recorded.exit_code == 0, recorded.output
-    # A tolerance that noise cannot reach, so that two starts of each side settle it.
+    # A tolerance that noise cannot reach, so that two starts of each arm settle it.
     result = gate("--tolerance", "1", treatment=sys.executable)
     record = the_record(tmp_path)
     assert result.exit_code == 0, (result.output, json.dumps(str(record)))
@@ -167,14 +166,14 @@ def test_two_real_workers_pass_against_each_other(small_pocket: Checkpoint, tmp_
     assert len(tier.blocks) == 2
     assert [block.cold for block in tier.blocks] == [True, False]
     for block in tier.blocks:
-        sides = [each.side for each in block.samples]
-        assert sides[::4] == sides[3::4]
-        assert sides[1::4] == sides[2::4]
+        arms = [each.arm for each in block.samples]
+        assert arms[::4] == arms[3::4]
+        assert arms[1::4] == arms[2::4]
     assert tier.same_images is not None
     assert tier.same_images.worst.ssim == 1.0
     assert tier.treatment_images is not None
     assert record.is_self_comparison
-    assert "both sides hold the same packages" in result.output
+    assert "both arms hold the same packages" in result.output
     assert record.control.packages is not None
     assert "torch" in record.control.packages
     logs = {path.name for path in tmp_path.glob(".perfsuite/gates/*/*.log")}

@@ -9,10 +9,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from perfsuite.checkpoints import Checkpoint
-from perfsuite.cli import main
+from perfsuite.cli.commands import main
 from perfsuite.judge import Outcome
-from perfsuite.judge.images import Bars, ImageScore, QualityVerdict, judge_scores
-from perfsuite.quality.layers import LayerBars, LayerScore, judge_layers
+from perfsuite.judge.images import judge_scores
+from perfsuite.judge.layers import judge_layers
+from perfsuite.results.images import (
+    ImageScore,
+    LayerScore,
+    LayerThresholds,
+    QualityVerdict,
+    Thresholds,
+)
 from perfsuite.selftest.quality.faults import Stage
 from perfsuite.selftest.quality.report import (
     cells,
@@ -23,12 +30,14 @@ from perfsuite.selftest.quality.report import (
 )
 from perfsuite.selftest.quality.trial import Report, Trial
 
-EXACT = Bars("exactness", worst_psnr_db=70.0)
-LOSSY = Bars("calibrated", worst_ssim=0.99)
+EXACT = Thresholds("exactness", worst_psnr_db=70.0)
+LOSSY = Thresholds("calibrated", worst_ssim=0.99)
 
 
-def verdict(psnr_db: float | None, bars: Bars, faults: tuple[str, ...] = ()) -> QualityVerdict:
-    return judge_scores((ImageScore("a fox", 0, 0.9999, psnr_db, 0.0, 1.0, faults),), bars)
+def verdict(
+    psnr_db: float | None, thresholds: Thresholds, faults: tuple[str, ...] = ()
+) -> QualityVerdict:
+    return judge_scores((ImageScore("a fox", 0, 0.9999, psnr_db, 0.0, 1.0, faults),), thresholds)
 
 
 CAUGHT = Trial(
@@ -41,7 +50,7 @@ MISSED = Trial(
 HEALTHY = Trial("bf16", "healthy tier", None, None, None, verdict(50, LOSSY))
 LAYER = Trial(
     "int8", "a layer", Stage.LAYERS, None, None, None,
-    judge_layers([LayerScore("unet.a", 0.04, 1.02)], LayerBars("", 0.02, 0.01)),
+    judge_layers([LayerScore("unet.a", 0.04, 1.02)], LayerThresholds("", 0.02, 0.01)),
 )  # fmt: skip
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from perfsuite.device import FakeDevice, usable_cores
 from perfsuite.environment import (
-    Hardware,
     describe_environment,
     describe_hardware,
     git_revision,
     installed_packages,
 )
+from perfsuite.results.machine import Hardware
 from tests.unit.samples import hardware
 
 

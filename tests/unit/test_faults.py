@@ -17,7 +17,7 @@ from torch import nn
 
 from perfsuite.checkpoints import find_checkpoint
 from perfsuite.device import CpuDevice
-from perfsuite.generation import generate
+from perfsuite.images.generate import generate
 from perfsuite.ladder import BuiltTier, build_tier
 from perfsuite.selftest import patches
 from perfsuite.selftest.quality import damage

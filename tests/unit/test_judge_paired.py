@@ -10,15 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perfsuite.judge import Outcome
-from perfsuite.judge.paired import (
-    Block,
-    PairedPolicy,
-    compare,
-    is_settled,
-    judge_paired,
-    seconds_to_settle,
-)
-from perfsuite.judge.sides import Metric, MetricVerdict
+from perfsuite.judge.paired import Block, compare, is_settled, judge_paired, seconds_to_settle
+from perfsuite.results.policy import PairedPolicy
+from perfsuite.results.verdict import Metric, MetricVerdict
 
 # Hypothesis draws the same examples every time: a gate must not be red by chance.
 steadily = settings(max_examples=40, deadline=None, derandomize=True)
@@ -60,7 +54,7 @@ def judged(blocks: list[Block], policy: PairedPolicy = POLICY) -> MetricVerdict:
 
 
 def steady(ratio: float, pairs: int = 10, blocks: int = 2) -> list[Block]:
-    """Sides without scatter, of that ratio."""
+    """Arms without scatter, of that ratio."""
     return [Block((0.2,) * pairs, (0.2 * ratio,) * pairs) for _ in range(blocks)]
 
 
@@ -72,7 +66,7 @@ def simulated(
     scatter: float = 0.06,
     pairs: int = 20,
 ) -> Block:
-    """One start of both sides whose log ratio is `slowdown`, as the docstrings assume it."""
+    """One start of both arms whose log ratio is `slowdown`, as the docstrings assume it."""
     effect = math.log1p(slowdown) + generator.normal(0, process)
     ratios = np.exp(generator.normal(effect, scatter, pairs))
     return Block((0.2,) * pairs, tuple(float(0.2 * ratio) for ratio in ratios))
@@ -200,8 +194,8 @@ def test_equal_sides_pass_on_a_calm_machine() -> None:
 
 
 def test_a_family_shares_its_rate() -> None:
-    assert PairedPolicy(family=5).level == pytest.approx(0.002)
-    assert PairedPolicy(family=5, blocks=5).look_level == pytest.approx(0.0005)
+    assert PairedPolicy(multiplicity=5).alpha == pytest.approx(0.002)
+    assert PairedPolicy(multiplicity=5, blocks=5).look_alpha == pytest.approx(0.0005)
 
 
 # --- the parts
@@ -232,7 +226,7 @@ def test_blocks_without_scatter_are_as_uncertain_as_starts_are_assumed_to_be() -
     found = compare(steady(1.0, blocks=2), POLICY)
     # 4 assumed degrees of freedom and one observed, which saw no difference.
     assert found.error == pytest.approx(math.sqrt(0.008**2 * 4 / 5 / 2))
-    assert found.freedom == pytest.approx(5)
+    assert found.degrees_of_freedom == pytest.approx(5)
 
 
 def test_more_starts_make_it_more_certain() -> None:

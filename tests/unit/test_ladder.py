@@ -13,11 +13,12 @@ from torch._inductor import config as inductor_config
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import CpuDevice
 from perfsuite.errors import LadderError
-from perfsuite.generation import generate
+from perfsuite.images.generate import generate
+from perfsuite.images.metrics import ssim
 from perfsuite.ladder import (
+    Builder,
     BuiltTier,
     Change,
-    Draft,
     Phase,
     Tier,
     build_tier,
@@ -29,7 +30,6 @@ from perfsuite.ladder import (
     table,
     tiers,
 )
-from perfsuite.quality.metrics import ssim
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -100,11 +100,11 @@ def test_a_tier_cannot_be_registered_twice_nor_on_nothing(monkeypatch: pytest.Mo
 
 def test_a_change_that_wants_the_pipeline_too_early_is_told_so() -> None:
     @change(phase=Phase.LOAD, exact=True)
-    def eager(draft: Draft) -> None:
-        assert draft.pipeline
+    def eager(builder: Builder) -> None:
+        assert builder.pipeline
 
     with pytest.raises(LadderError, match=r"phase=Phase\.MODULES"):
-        eager.apply(Draft("cpu", is_accelerator=False))
+        eager.apply(Builder("cpu", is_accelerator=False))
 
 
 def test_fp32_pins_matmul_precision_and_gives_it_back(quick: Checkpoint) -> None:
@@ -245,9 +245,9 @@ def test_compile_mode_is_chosen_by_device(
 
     Pipeline.vae.decode = nn.Identity()
     monkeypatch.setattr(torch, "compile", noted)
-    draft = Draft("cpu", is_accelerator=accelerator)
-    draft._pipeline = Pipeline()
-    changes.compile_unet_and_vae.apply(draft)
+    builder = Builder("cpu", is_accelerator=accelerator)
+    builder._pipeline = Pipeline()
+    changes.compile_unet_and_vae.apply(builder)
     assert asked == [{"mode": mode, "fullgraph": True}] * 2
 
 
@@ -263,7 +263,7 @@ def test_settings_are_given_back_when_building_fails(
     quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @change(exact=True)
-    def burst(draft: Draft) -> None:
+    def burst(builder: Builder) -> None:
         raise MemoryError
 
     torch.set_float32_matmul_precision("high")

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.baselines import Baseline
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import CpuDevice
 from perfsuite.errors import OutputError
 from perfsuite.ladder import table
 from perfsuite.measure import sampling
-from perfsuite.measure.conditions import Conditions, FakeWatch
-from perfsuite.record import RunRecord, load_record
-from perfsuite.run import Run
+from perfsuite.measure.conditions import FakeWatch
+from perfsuite.results.machine import Conditions
+from perfsuite.results.session import RunRecord, load_record
+from perfsuite.session.run import Run
+from perfsuite.stores.baselines import Baseline
 
 TESTS = """
     import pytest
@@ -169,12 +170,12 @@ def test_a_third_party_adds_a_tier_with_one_call(
     monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
     project.makeconftest(
         """
-        from perfsuite import Draft, Tier, change, register_tier
+        from perfsuite import Builder, Tier, change, register_tier
 
         @change(exact=True)
-        def slice_attention(draft: Draft) -> None:
+        def slice_attention(builder: Builder) -> None:
             "Attention in slices."
-            draft.pipeline.enable_attention_slicing()
+            builder.pipeline.enable_attention_slicing()
 
         register_tier(Tier("sliced", "fp32", (slice_attention,), why="less memory"))
         """
@@ -193,10 +194,10 @@ def test_a_tier_that_fails_fails_alone_and_the_record_says_why(
     monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
     project.makeconftest(
         """
-        from perfsuite import Draft, Tier, change, register_tier
+        from perfsuite import Builder, Tier, change, register_tier
 
         @change(exact=True)
-        def burst(draft: Draft) -> None:
+        def burst(builder: Builder) -> None:
             "Never fits."
             raise MemoryError("out of memory: 80 GiB wanted")
 
@@ -261,7 +262,7 @@ def test_a_disk_that_fills_up_while_measuring_ends_with_one_line(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: object, **options: object) -> None:
-        raise OutputError("cannot write x (No space left on device)", mend="free space")
+        raise OutputError("cannot write x (No space left on device)", hint="free space")
 
     monkeypatch.setattr(Run, "finish", full)
     result = run(project, "--perf-tiers", "fp32", "--perf-only=latency")

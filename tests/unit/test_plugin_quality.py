@@ -10,7 +10,7 @@ import pytest
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.judge import Outcome
 from perfsuite.ladder import table
-from perfsuite.record import RunRecord, load_record
+from perfsuite.results.session import RunRecord, load_record
 
 TESTS = """
     import pytest
@@ -33,9 +33,9 @@ FAULTY = """
     from perfsuite.selftest.quality.damage import skip_step
 
     @change(exact=True)
-    def hasty(draft):
+    def hasty(builder):
         '''Leave out the last step.'''
-        draft.set_for_this_tier(skip_step(-1)(draft.pipeline))
+        builder.set_for_this_tier(skip_step(-1)(builder.pipeline))
 
     register_tier(Tier("hasty", "fp32", (hasty,), "one step less", min_ssim=-1.0))
 """
@@ -99,7 +99,7 @@ def test_a_sound_tier_passes_all_checks_of_its_own_session(project: pytest.Pytes
     found = latest(project).result("sdpa")
     assert found.exactness is not None
     assert found.quality is not None
-    assert found.quality.bars.source == "the tier's row, not calibrated"
+    assert found.quality.thresholds.source == "the tier's row, not calibrated"
 
 
 def test_damaged_thresholds_stop_the_run_before_any_weight_is_loaded(

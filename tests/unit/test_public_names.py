@@ -11,7 +11,7 @@ import perfsuite
 PUBLIC = [
     "Change",
     "Checkpoint",
-    "Draft",
+    "Builder",
     "PerfsuiteError",
     "Phase",
     "Tier",

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from perfsuite.errors import CalibrationError
-from perfsuite.judge.images import Bars, ImageScore, judge_scores
+from perfsuite.judge.images import judge_scores
 from perfsuite.ladder import find_tiers
+from perfsuite.results.images import ImageScore, Thresholds
 from perfsuite.selftest.quality import repeats
 from perfsuite.selftest.quality.repeats import Repeat, repeat_tiers, summary
 from perfsuite.workload import Workload
 
-BARS = Bars("calibrated", worst_ssim=0.99)
+BARS = Thresholds("calibrated", worst_ssim=0.99)
 WORKLOAD = Workload(("a fox", "a cat"), (0, 1), 2, 5.0, 64, 64)
 
 
@@ -45,7 +46,7 @@ def test_every_set_has_seeds_of_its_own_and_is_judged_alone(
     monkeypatch.setattr(repeats, "references_of", lambda *_: None)
     monkeypatch.setattr(repeats, "score_tier", scores)
     monkeypatch.setattr(repeats, "CHUNK", 2)
-    calibration = SimpleNamespace(bars=lambda tier: BARS)
+    calibration = SimpleNamespace(thresholds=lambda tier: BARS)
     done = list(repeat_tiers(a_run(calibration), 3, lambda _: None, lambda *_: None))
     assert [each.seeds for each in done] == [(1000, 1001), (1002, 1003), (1004, 1005)]
     assert [each.passed for each in done] == [True, False, True]
@@ -58,7 +59,7 @@ def test_repeats_that_were_made_before_are_not_made_again(monkeypatch: pytest.Mo
     monkeypatch.setattr(
         repeats, "score_tier", lambda run, tier, work, *_: [score(1, s.seed) for s in work.shots()]
     )
-    run = a_run(SimpleNamespace(bars=lambda tier: BARS))
+    run = a_run(SimpleNamespace(thresholds=lambda tier: BARS))
     done = repeat_tiers(run, 2, lambda _: None, lambda *_: None, after=3)
     assert [each.seeds for each in done] == [(1006, 1007), (1008, 1009)]
 
@@ -69,5 +70,7 @@ def test_the_summary_counts_and_names_what_failed() -> None:
         Repeat("bf16", (1002, 1003), judge_scores((score(0.98),), BARS)),
     )
     (line,) = summary(done)
-    assert line.startswith("bf16: 1 of 2 repeats passed, nearest to a bar: worst SSIM 0.98000")
+    assert line.startswith(
+        "bf16: 1 of 2 repeats passed, nearest to a threshold: worst SSIM 0.98000"
+    )
     assert "failed with seeds (1002, 1003)" in line

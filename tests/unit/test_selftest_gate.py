@@ -1,4 +1,4 @@
-"""The upgrade gate's self-test: tries played by fakes, and one planted side for real."""
+"""The upgrade gate's self-test: tries played by fakes, and one planted arm for real."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from perfsuite import cli_selftest
 from perfsuite.checkpoints import Checkpoint, registry
-from perfsuite.cli import main
-from perfsuite.gate.protocol import Build, Built, TakeTurn, Turn
-from perfsuite.gate.side import Name
+from perfsuite.cli import selftest as cli_selftest
+from perfsuite.cli.commands import main
 from perfsuite.judge import Outcome
-from perfsuite.judge.sides import Metric, MetricVerdict
-from perfsuite.selftest.gate.report import render_console, render_markdown
-from perfsuite.selftest.gate.tries import (
+from perfsuite.results.ab import Arm
+from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.selftest.ab.report import render_console, render_markdown
+from perfsuite.selftest.ab.tries import (
     ORDER,
     SCHEMA,
     SLOWDOWNS,
@@ -30,8 +29,9 @@ from perfsuite.selftest.gate.tries import (
     tier_of,
     tries_for,
 )
-from perfsuite.selftest.gate.worker import planted_bench
+from perfsuite.selftest.ab.worker import planted_bench
 from perfsuite.selftest.latency.extra_work import ExtraWork
+from perfsuite.workers.protocol import Build, Built, TakeTurn, Turn
 from tests.unit.gate_samples import WORK, Opener, block
 from tests.unit.samples import environment
 
@@ -111,14 +111,14 @@ def small_pocket(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def opened(small_pocket: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What was planted in each gate; the sides are fakes that are as slow as was asked."""
+    """What was planted in each gate; the arms are fakes that are as slow as was asked."""
     planted: list[float] = []
 
     @contextlib.contextmanager
     def open_fakes(
-        plan: object, control: Path, treatment: Path, programs: Mapping[Name, tuple[str, ...]]
+        plan: object, control: Path, treatment: Path, programs: Mapping[Arm, tuple[str, ...]]
     ) -> Iterator[Opener]:
-        slowdown = float(programs[Name.TREATMENT][1])
+        slowdown = float(programs[Arm.TREATMENT][1])
         planted.append(slowdown)
         yield Opener(0.1, 0.1 * (1 + slowdown))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from perfsuite.judge import Outcome
-from perfsuite.judge.comparison import Policy
-from perfsuite.measure.conditions import Conditions
+from perfsuite.results.machine import Conditions
+from perfsuite.results.policy import Policy
 from perfsuite.selftest.latency.campaign import LatencyReport, report_on
 from perfsuite.selftest.latency.rates import (
     Rate,
@@ -39,9 +39,9 @@ def trial(
     """A process on a machine that is slower by `drift` in all it does."""
     samples = []
     for tier in TIERS:
-        level = generator.normal(0, spread)
+        alpha = generator.normal(0, spread)
         for slowdown in (0.0, *(PLAN.slowdowns if PLAN.plants(number) else ())):
-            logs = generator.normal(level + math.log1p(slowdown) + drift, 0.01, 30)
+            logs = generator.normal(alpha + math.log1p(slowdown) + drift, 0.01, 30)
             latency = latency_samples([math.exp(v) for v in logs], [math.exp(drift)] * 30)
             samples.append(PlantedSamples(tier, slowdown, latency, 9.0, conditions))
     return Trial(SCHEMA, number, environment(), 60.0, tuple(samples))
@@ -81,7 +81,7 @@ def test_a_spoilt_trial_is_invalid_whatever_its_samples_say() -> None:
     baseline = [trial(generator, number) for number in range(5)]
     swapping = Conditions(swapped_bytes=1 << 30)
     spoilt = trial(generator, 11, conditions=swapping)
-    judged = judge_session(spoilt, 0.2, baseline, Policy(family=2))
+    judged = judge_session(spoilt, 0.2, baseline, Policy(multiplicity=2))
     assert [each.outcome for each in judged] == [Outcome.INVALID] * 2
 
 

@@ -128,13 +128,13 @@ BAD_VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "mend"), BAD_VALUES)
+@pytest.mark.parametrize(("name", "value", "hint"), BAD_VALUES)
 def test_a_bad_value_names_its_option_and_what_it_takes(
-    name: str, value: Any, mend: str, tmp_path: Path
+    name: str, value: Any, hint: str, tmp_path: Path
 ) -> None:
     message = refusal({name: value}, tmp_path)
     assert message.startswith(f"--perf-{name} cannot be {value!r}: it ")
-    assert mend in message
+    assert hint in message
 
 
 def test_every_option_has_a_bad_value_in_these_tests() -> None:

@@ -27,7 +27,7 @@ VALUE = Stored(1, (Inner(0.5), Inner(1.5)))
 
 
 def read(path: Path) -> Stored:
-    return read_json(path, Stored, schema=1, error=BaselineError, mend="restore it")
+    return read_json(path, Stored, schema=1, error=BaselineError, hint="restore it")
 
 
 def refusal(path: Path) -> str:

@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfsuite.environment import Environment
 from perfsuite.errors import MeasurementError
-from perfsuite.judge.outcome import Outcome
 from perfsuite.progress import Progress
+from perfsuite.results.machine import Environment
+from perfsuite.results.verdict import Outcome
 from perfsuite.selftest.folder import agree_on_plan
 from perfsuite.selftest.latency.rates import (
     GateRates,
@@ -98,7 +98,7 @@ def report_on(trials: tuple[Trial, ...], plan: TrialPlan) -> LatencyReport:
     if not usable:
         raise MeasurementError(
             f"{len(trials)} trials are too few for a baseline and a verdict",
-            mend="let perfsuite selftest run to its end",
+            hint="let perfsuite selftest run to its end",
         )
     times = [datetime.datetime.fromisoformat(each.environment.recorded_at) for each in trials]
     unplanted = [each.wall_s for each in trials if not plan.plants(each.number)]
@@ -129,5 +129,5 @@ def _measure_in_fresh_process(folder: Path, number: int) -> None:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise MeasurementError(
             f"trial {number} failed ({lines[-1]})",
-            mend="mend it and start perfsuite selftest again: it goes on where it stopped",
+            hint="mend it and start perfsuite selftest again: it goes on where it stopped",
         )

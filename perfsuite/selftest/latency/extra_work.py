@@ -71,7 +71,7 @@ class ExtraWork:
         if cost <= 0:
             raise MeasurementError(
                 "extra work made no image slower: the machine is too busy to calibrate it",
-                mend="start the self-test again when it is quiet: it goes on where it stopped",
+                hint="start the self-test again when it is quiet: it goes on where it stopped",
             )
         return cost
 

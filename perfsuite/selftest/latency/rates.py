@@ -14,15 +14,16 @@ from dataclasses import dataclass, replace
 
 from scipy import stats
 
-from perfsuite.judge.comparison import Comparison, Policy, compare
-from perfsuite.judge.conditions import disqualification
-from perfsuite.judge.family import holm_level
+from perfsuite.judge.comparison import Comparison, compare
 from perfsuite.judge.latency import decide
-from perfsuite.judge.outcome import Outcome
+from perfsuite.judge.multiplicity import holm_alpha
 from perfsuite.judge.power import rounds_wanted
-from perfsuite.judge.spread import Spread, log_latency, steadier_spread
-from perfsuite.measure.measurement import LatencySamples
+from perfsuite.judge.validity import invalid_reason
+from perfsuite.judge.variance import Spread, log_latency, steadier_spread
 from perfsuite.measure.sampling import SamplingPlan
+from perfsuite.results.policy import Policy
+from perfsuite.results.samples import LatencySamples
+from perfsuite.results.verdict import Outcome
 from perfsuite.selftest.latency.rules import RULES, Rule
 from perfsuite.selftest.latency.trials import PlantedSamples, Trial, TrialPlan
 
@@ -40,7 +41,7 @@ class Judged:
         slowdown: planted, as a fraction.
         outcome: what the gate said.
         change: slowdown that it estimated, as a fraction; None if it did not.
-        smallest_visible: slowdown that it could have seen; None if it was not judged.
+        minimum_detectable_effect: slowdown that it could have seen; None if it was not judged.
         sampling_s: seconds of sampling that the gate would have taken.
     """
 
@@ -49,7 +50,7 @@ class Judged:
     slowdown: float
     outcome: Outcome
     change: float | None
-    smallest_visible: float | None
+    minimum_detectable_effect: float | None
     sampling_s: float
 
 
@@ -131,7 +132,7 @@ class Planted:
 
     Attributes:
         slowdown: asked for, as a fraction.
-        cost: measured: control-normalised latency against that of the same process's unchanged
+        cost: measured: probe-normalised latency against that of the same process's unchanged
             samples, as a fraction; mean over trials and tiers.
         error: its standard error; None of a single one.
         pairs: how many were measured.
@@ -159,7 +160,7 @@ def gate_rates(
         baseline_runs: how many runs make a baseline.
         tolerance: of the policy.
     """
-    policy = Policy(tolerance=tolerance, family=len(plan.tiers))
+    policy = Policy(tolerance=tolerance, multiplicity=len(plan.tiers))
     slowdowns = (0.0, *plan.slowdowns)
     baseline = trials[:baseline_runs]
     verdicts = tuple(
@@ -231,9 +232,9 @@ def judge_session(
     spoilt = [_is_spoilt(trial, each) for each in taken]
     judged = zip(compared, spoilt, strict=True)
     p_values = [comparison.p_slower for comparison, is_spoilt in judged if not is_spoilt]
-    level = holm_level(p_values, policy.false_alarm_rate, policy.family)
+    alpha = holm_alpha(p_values, policy.false_alarm_rate, policy.multiplicity)
     return [
-        _judged(trial, each, comparison, policy, level, is_spoilt=is_spoilt)
+        _judged(trial, each, comparison, policy, alpha, is_spoilt=is_spoilt)
         for each, comparison, is_spoilt in zip(taken, compared, spoilt, strict=True)
     ]
 
@@ -262,16 +263,12 @@ def _replayed(
 
 
 def _first(latency: LatencySamples, count: int) -> LatencySamples:
-    return replace(
-        latency, samples_s=latency.samples_s[:count], control_s=latency.control_s[:count]
-    )
+    return replace(latency, samples_s=latency.samples_s[:count], probe_s=latency.probe_s[:count])
 
 
 def _is_spoilt(trial: Trial, taken: PlantedSamples) -> bool:
     hardware = trial.environment.hardware
-    why = disqualification(
-        taken.conditions, cores=hardware.cores, threads=trial.environment.threads
-    )
+    why = invalid_reason(taken.conditions, cores=hardware.cores, threads=trial.environment.threads)
     return why is not None
 
 
@@ -280,11 +277,11 @@ def _judged(
     taken: PlantedSamples,
     comparison: Comparison,
     policy: Policy,
-    level: float,
+    alpha: float,
     *,
     is_spoilt: bool,
 ) -> Judged:
-    verdict = decide(comparison, policy, level=level)
+    verdict = decide(comparison, policy, alpha=alpha)
     share = len(comparison.new.samples_s) / len(taken.latency.samples_s)
     return Judged(
         trial.number,
@@ -292,7 +289,7 @@ def _judged(
         taken.slowdown,
         Outcome.INVALID if is_spoilt else verdict.outcome,
         verdict.change,
-        verdict.smallest_visible,
+        verdict.minimum_detectable_effect,
         taken.sampling_s * share,
     )
 
@@ -328,5 +325,9 @@ def _alarms(
 
 def median_visible(verdicts: Iterable[Judged]) -> float | None:
     """Median of the smallest visible slowdowns, as a fraction; None without any."""
-    known = [each.smallest_visible for each in verdicts if each.smallest_visible is not None]
+    known = [
+        each.minimum_detectable_effect
+        for each in verdicts
+        if each.minimum_detectable_effect is not None
+    ]
     return statistics.median(known) if known else None

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from perfsuite.judge.outcome import Outcome
+from perfsuite.results.verdict import Outcome
 from perfsuite.selftest.latency.campaign import LatencyReport
 from perfsuite.selftest.latency.rates import GateRates, Rate, RuleRates, key_of, median_visible
 

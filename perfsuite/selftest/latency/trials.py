@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfsuite.environment import Environment
 from perfsuite.errors import OutputError
-from perfsuite.measure.conditions import Conditions
-from perfsuite.measure.measurement import LatencySamples
+from perfsuite.results.machine import Conditions, Environment
+from perfsuite.results.samples import LatencySamples
 from perfsuite.selftest.folder import Plan
 from perfsuite.storage import read_json
 
@@ -87,7 +86,7 @@ class PlantedSamples:
         tier: its name.
         slowdown: planted, as a fraction; 0 is the tier as it is.
         latency: raw samples.
-        sampling_s: seconds that they took, controls included.
+        sampling_s: seconds that they took, probes included.
         conditions: what else went on meanwhile.
     """
 
@@ -135,8 +134,8 @@ def load_trials(folder: Path) -> tuple[Trial, ...]:
     Raises:
         OutputError: one of them cannot be read.
     """
-    mend = "delete it: the self-test measures it anew"
+    hint = "delete it: the self-test measures it anew"
     paths = sorted(folder.glob("trial-*.json"))
     return tuple(
-        read_json(path, Trial, schema=SCHEMA, error=OutputError, mend=mend) for path in paths
+        read_json(path, Trial, schema=SCHEMA, error=OutputError, hint=hint) for path in paths
     )

@@ -32,7 +32,7 @@ def measure_trial(plan: TrialPlan, number: int, out: Path) -> Trial:
     start = time.monotonic()
     import_libraries()
     from perfsuite.ladder import build_tier
-    from perfsuite.prepare import prepare_run
+    from perfsuite.session.preflight import prepare_run
 
     given: dict[str, Any] = {
         "checkpoint": plan.checkpoint,
@@ -51,7 +51,7 @@ def measure_trial(plan: TrialPlan, number: int, out: Path) -> Trial:
 
 def _measure(built: BuiltTier, plan: TrialPlan, number: int) -> list[PlantedSamples]:
     """A tier as it is, then with each slowdown, in an order that differs between trials."""
-    from perfsuite.generation import run
+    from perfsuite.images.generate import run
     from perfsuite.measure import SamplingPlan, measure_tier
     from perfsuite.selftest.latency.extra_work import ExtraWork
 
@@ -83,8 +83,8 @@ def _measure(built: BuiltTier, plan: TrialPlan, number: int) -> list[PlantedSamp
 
 def main(folder: Path, number: int) -> None:
     """Measure one trial of the self-test in a folder, and keep it there."""
-    mend = "start the self-test with perfsuite selftest --full"
-    plan = read_json(folder / "plan.json", TrialPlan, schema=SCHEMA, error=OutputError, mend=mend)
+    hint = "start the self-test with perfsuite selftest --full"
+    plan = read_json(folder / "plan.json", TrialPlan, schema=SCHEMA, error=OutputError, hint=hint)
     trial = measure_trial(plan, number, folder.parent.parent)
     write_json(trial_path(folder, number), trial)
 

@@ -17,9 +17,9 @@ class Stage(str, enum.Enum):
     """Which check should catch a fault."""
 
     EXACTNESS = "exactness"
-    """fp32 against the fp32 reference, at a very high bar."""
+    """fp32 against the fp32 reference, at a very high threshold."""
     LOSSY = "lossy"
-    """Reduced precision against the fp32 reference, at calibrated bars."""
+    """Reduced precision against the fp32 reference, at calibrated thresholds."""
     LAYERS = "layers"
     """Quantised layers against the same layers at full precision."""
     VISIBLE = "visible"

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from perfsuite.errors import CalibrationError
 from perfsuite.judge import Outcome
-from perfsuite.judge.images import ImageScore, QualityVerdict, judge_scores
+from perfsuite.judge.images import judge_scores
 from perfsuite.ladder import Tier
 from perfsuite.progress import Progress
-from perfsuite.quality.calibrate import make_references, score_tier, widened
-from perfsuite.references import references_of
-from perfsuite.run import Run
+from perfsuite.results.images import ImageScore, QualityVerdict
+from perfsuite.session.calibrate import make_references, score_tier, widened
+from perfsuite.session.run import Run
+from perfsuite.stores.references import references_of
 from perfsuite.workload import Workload
 
 FIRST_SEED = 1000
@@ -64,7 +65,7 @@ def repeat_tiers(
     if run.calibration is None:
         raise CalibrationError(
             f"checkpoint '{run.checkpoint.name}' has no thresholds of the quality gate",
-            mend=f"perfsuite calibrate-quality {run.checkpoint.name}",
+            hint=f"perfsuite calibrate-quality {run.checkpoint.name}",
         )
     per_set = len(run.checkpoint.quality.seeds)
     for done in range(0, repeats, CHUNK):
@@ -82,7 +83,7 @@ def repeat_tiers(
 
 
 def summary(repeats: tuple[Repeat, ...]) -> list[str]:
-    """One line for each tier: how often it passed, and the nearest that it came to a bar."""
+    """One line for each tier: how often it passed, and the nearest that it came to a threshold."""
     lines = []
     for name in dict.fromkeys(each.tier for each in repeats):
         own = [each for each in repeats if each.tier == name]
@@ -91,7 +92,7 @@ def summary(repeats: tuple[Repeat, ...]) -> list[str]:
         passed = sum(1 for each in own if each.passed)
         failed = ", ".join(str(each.seeds) for each in own if not each.passed)
         lines.append(
-            f"{name}: {passed} of {len(own)} repeats passed, nearest to a bar: {nearest} "
+            f"{name}: {passed} of {len(own)} repeats passed, nearest to a threshold: {nearest} "
             f"({10 * nearest.margin:+.1f} dB)" + (f"; failed with seeds {failed}" if failed else "")
         )
     return lines
@@ -101,8 +102,8 @@ def _judged(
     run: Run, tier: Tier, workload: Workload, scores: tuple[ImageScore, ...]
 ) -> Iterator[Repeat]:
     assert run.calibration is not None
-    bars = run.calibration.bars(tier.name)
-    if bars is None:
+    thresholds = run.calibration.thresholds(tier.name)
+    if thresholds is None:
         return
     per_set = len(run.checkpoint.quality.seeds)
     for start in range(0, len(workload.seeds), per_set):
@@ -112,4 +113,4 @@ def _judged(
             for score, shot in zip(scores, workload.shots(), strict=True)
             if shot.seed in seeds
         )
-        yield Repeat(tier.name, seeds, judge_scores(own, bars))
+        yield Repeat(tier.name, seeds, judge_scores(own, thresholds))

@@ -7,15 +7,15 @@ import io
 from rich.console import Console
 from rich.table import Table
 
-from perfsuite.judge.images import QualityVerdict
+from perfsuite.results.images import QualityVerdict
 from perfsuite.selftest.quality.trial import Report, Trial
 
 COLUMNS = ("fault", "caught by", "exactness", "lossy", "layers", "margin")
 LEGEND = (
-    "exactness: PSNR of the worst of the exactness images in fp32, bar 80 dB; lossy: SSIM and "
-    "PSNR of the worst image at reduced precision (of four images where these fail); layers: "
-    "relative error and gain of the worst quantised layer; margin: how far beyond its bar the "
-    "clearest check found it, in dB of error"
+    "exactness: PSNR of the worst of the exactness images in fp32, threshold 80 dB; lossy: SSIM "
+    "and PSNR of the worst image at reduced precision (of four images where these fail); layers: "
+    "relative error and gain of the worst quantised layer; margin: how far beyond its threshold "
+    "the clearest check found it, in dB of error"
 )
 
 

@@ -15,24 +15,19 @@ from typing import Any
 
 import torch
 
-from perfsuite.generation import generate
+from perfsuite.images.generate import generate
+from perfsuite.images.layers import capture_activations, quantised_layers, score_layers
+from perfsuite.images.scoring import make_images, score_image
 from perfsuite.judge import Outcome
-from perfsuite.judge.images import ImageScore, QualityVerdict, judge_scores
+from perfsuite.judge.images import judge_scores
+from perfsuite.judge.layers import ASSUMED_THRESHOLDS, judge_layers
 from perfsuite.ladder import BuiltTier, Tier, build_tier, changes_layers, find_tiers, has_exactness
 from perfsuite.progress import Progress
-from perfsuite.quality.gate import EXACT_BARS, ImageGate
-from perfsuite.quality.layers import (
-    ASSUMED_BARS,
-    LayersVerdict,
-    capture_activations,
-    judge_layers,
-    quantised_layers,
-    score_layers,
-)
-from perfsuite.quality.scoring import make_images, score_image
-from perfsuite.references import References, exactness_shots
-from perfsuite.run import Run
+from perfsuite.results.images import ImageScore, LayersVerdict, QualityVerdict
 from perfsuite.selftest.quality.faults import Fault, Stage
+from perfsuite.session.images import EXACT_THRESHOLDS, ImageGate
+from perfsuite.session.run import Run
+from perfsuite.stores.references import References, exactness_shots
 
 
 @dataclass(frozen=True)
@@ -168,12 +163,12 @@ class Bench:
             )
             for image in images
         )
-        return judge_scores(scores, EXACT_BARS)
+        return judge_scores(scores, EXACT_THRESHOLDS)
 
     def _try_lossy(self, plain: BuiltTier, fault: Fault, progress: Progress) -> QualityVerdict:
         """All images; only the first few where their worst has failed, since it stays the worst."""
         built = _for_batch(plain, fault.batch_size)
-        workload, bars = built.checkpoint.quality, self._gate.bars(built.tier)
+        workload, thresholds = built.checkpoint.quality, self._gate.thresholds(built.tier)
         few = exactness_shots(workload)
         rest = tuple(shot for shot in workload.shots() if shot not in few)
         scores: tuple[ImageScore, ...] = ()
@@ -190,18 +185,18 @@ class Bench:
                 for image in images
             )
             worst = replace(
-                bars, mean_ssim=None, mean_psnr_db=None, median_ssim=None, median_psnr_db=None
+                thresholds, mean_ssim=None, mean_psnr_db=None, median_ssim=None, median_psnr_db=None
             )
             if judge_scores(scores, worst).outcome is Outcome.REGRESSED:
                 break
-        return judge_scores(scores, bars)
+        return judge_scores(scores, thresholds)
 
     def _try_layers(self, trial: Trial, fault: Fault, progress: Progress) -> Trial:
         pipeline, calibration = self._quantised.pipeline, self._run.calibration
-        known = calibration.layer_bars(self._quantised.tier.name) if calibration else None
+        known = calibration.layer_thresholds(self._quantised.tier.name) if calibration else None
         with fault.patch(pipeline):
             scores = score_layers(quantised_layers(pipeline), self._activations)
-        layers = judge_layers(scores, known or ASSUMED_BARS)
+        layers = judge_layers(scores, known or ASSUMED_THRESHOLDS)
         lossy = self._try_lossy(self._quantised, fault, progress)
         return replace(trial, layers=layers, lossy=lossy)
 

@@ -1,0 +1,123 @@
+"""Everything that can fail before the first worker is started, so that it fails there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from perfsuite.ab.block import Work
+from perfsuite.ab.images import ArmImages
+from perfsuite.checkpoints import checkpoint_names, find_checkpoint
+from perfsuite.device import Device, find_device, usable_cores
+from perfsuite.environment import describe_environment
+from perfsuite.ladder import Tier, find_tiers, is_compiled, reference_tier, tiers
+from perfsuite.results.ab import ArmFacts, GateRecord
+from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.policy import PairedPolicy
+from perfsuite.session.preflight import (
+    check_compiler,
+    find_calibration,
+    find_references,
+    new_run_id,
+)
+from perfsuite.settings import Settings
+from perfsuite.storage import check_writable
+from perfsuite.workers.protocol import Build
+
+_NEEDED_BYTES = 512 << 20
+
+
+@dataclass(frozen=True)
+class GatePlan:
+    """What a gate will do.
+
+    Attributes:
+        tiers: in the ladder's order.
+        work: what both arms are asked to do; the session fills in the tier.
+        images: scores images.
+        record: the gate's record, empty as yet.
+        out: folder of records.
+    """
+
+    tiers: tuple[Tier, ...]
+    work: Work
+    images: ArmImages
+    record: GateRecord
+    out: Path
+
+
+def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -> GatePlan:
+    """Check everything that can be checked before the first worker is started.
+
+    Args:
+        settings: what was asked for; the checkpoint is named.
+        control: SPEC of one arm, for the record.
+        treatment: SPEC of the other.
+        root: folder of the project; its git revision is recorded.
+
+    Raises:
+        PerfsuiteError: something is missing or does not fit; the message names the mend.
+    """
+    device = find_device(settings.device)
+    wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
+    if any(is_compiled(tier) for tier in wanted):
+        check_compiler()
+    name = settings.checkpoint or "pocket"
+    checkpoint = find_checkpoint(name)
+    checkpoint.source.check()
+    check_writable(settings.out, _NEEDED_BYTES)
+    environment = describe_environment(device, settings.machine_label, root)
+    identity = checkpoint.source.identity()
+    key = environment.hardware.key
+    policy = PairedPolicy(
+        settings.tolerance, multiplicity=sum(_timed_verdicts(each) for each in wanted)
+    )
+    threads = settings.threads or (None if device.is_accelerator else 1)
+    cores = _cores(device, threads)
+    request = Build(
+        tier="",
+        checkpoint=name if name in checkpoint_names() else str(Path(name).expanduser().resolve()),
+        latency=checkpoint.latency,
+        quality=checkpoint.quality,
+        device=device.name,
+        threads=threads,
+    )
+    record = GateRecord(
+        SCHEMA,
+        new_run_id(),
+        replace(environment, threads=threads or environment.threads),
+        ArmFacts(control),
+        ArmFacts(treatment),
+        checkpoint.name,
+        identity,
+        checkpoint.latency,
+        checkpoint.quality,
+        policy,
+        settings.budget_s,
+        cores,
+        tuple(tier.name for tier in wanted),
+    )
+    work = Work(
+        request,
+        cores,
+        settings.budget_s / policy.blocks,
+        usable_cores=environment.hardware.cores,
+        threads=record.environment.threads,
+    )
+    # fp32 stands for 'there may be none': the arms can still be held against each other.
+    references = find_references(settings, key, checkpoint, identity, (reference_tier(),))
+    calibration = find_calibration(settings, key, checkpoint, identity)
+    images = ArmImages(checkpoint.quality, references, calibration)
+    return GatePlan(wanted, work, images, record, settings.out)
+
+
+def _timed_verdicts(tier: Tier) -> int:
+    """Verdicts of a tier that chance can get wrong: latency, and compile time cold and warm."""
+    return 3 if is_compiled(tier) else 1
+
+
+def _cores(device: Device, threads: int | None) -> tuple[int, ...]:
+    """The same cores for both arms of a CPU; the last ones, since interrupts like the first."""
+    if device.is_accelerator or threads is None:
+        return ()
+    return usable_cores()[-threads:]

@@ -1,0 +1,1 @@
+"""Which version made it worse: a search whose trials are gates."""

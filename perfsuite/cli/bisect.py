@@ -1,0 +1,243 @@
+"""The command `bisect`: since which version?"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfsuite.cli.common import ended_like_ctrl_c, progress_line, publish
+from perfsuite.cli.gate import BUDGET_S, COULD_NOT_RUN, INTERRUPTED, open_workers
+from perfsuite.errors import GateError, SettingsError
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.settings import resolve_settings
+
+if TYPE_CHECKING:
+    from perfsuite.ab.plan import GatePlan
+    from perfsuite.bisect.session import Candidate, Measure
+    from perfsuite.environments.spec import Spec
+    from perfsuite.progress import ProgressLine
+    from perfsuite.results.ab import GateRecord, TierGate
+    from perfsuite.results.bisection import BisectRecord, Question
+
+NOT_CONFIRMED = 3
+_SHORT_S = 1.0
+"""Sampling per start where latency is not what is asked."""
+
+
+@click.command()
+@click.option("--good", required=True, metavar="SPEC", help="The older version.")
+@click.option("--bad", required=True, metavar="SPEC", help="The newer version, which is worse.")
+@click.option("--tier", default=None, help="Tier to try, e.g. int8.")
+@click.option(
+    "--metric",
+    type=click.Choice(["latency", "quality", "compile", "graph-breaks"]),
+    default=None,
+    help="What is worse.",
+)
+@click.option("--checkpoint", default="pocket", show_default=True)
+@click.option("--tolerance", default=None, help="Slowdown that nobody minds (0.05).")
+@click.option(
+    "--budget", default=BUDGET_S, show_default=True, help="Seconds of sampling per version."
+)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--threads", default=None, help="CPU threads of each arm (1 on a CPU).")
+@click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")
+@click.option("--out", default=None, help="Folder for bisections/, gates/, envs/ (.perfsuite).")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+def bisect(
+    good: str, bad: str, tier: str | None, metric: str | None, markdown: Path | None, **given: Any
+) -> None:
+    """Find the version since when a tier is worse, between a good one and a bad one.
+
+    SPEC is what `perfsuite gate` takes. The first package that is named is bisected; what else
+    --bad names, options of pip included, holds for all versions between. Released versions are
+    tried, or nightly builds if an end is one ("--pre --index-url URL torch==2.15.0.dev20261101").
+    A SPEC may also be the record of a gate (.perfsuite/gates/....json): its treatment is meant, in
+    the version that was measured; that of --bad then tells --tier and --metric, too.
+
+    Both ends are confirmed first. A version that does not install or work is left for a neighbour.
+    --markdown writes the body of an issue.
+
+    Ends with exit code 0 if the version was found, 2 on wrong usage, 3 if an end is not what it was
+    said to be, 4 if it could not run, 130 on Ctrl-C.
+    """
+    try:
+        with ended_like_ctrl_c():
+            record = _run(good, bad, tier, metric, given)
+    except GateError as error:
+        click.echo(f"could not run: {error}", err=True)
+        raise SystemExit(COULD_NOT_RUN) from None
+    except KeyboardInterrupt:
+        click.echo("interrupted; what was tried is kept under bisections/", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    from perfsuite.report.bisect import render_bisection_console, render_bisection_markdown
+
+    width = min(shutil.get_terminal_size().columns, 100)
+    shown = render_bisection_console(record, width=width, colour=sys.stdout.isatty())
+    click.echo(shown, nl=False)
+    publish(render_bisection_markdown(record), markdown)
+    if record.result is None:
+        raise SystemExit(NOT_CONFIRMED)
+
+
+@dataclass(frozen=True)
+class _End:
+    """One end as it was asked for; `gate` is the record that it was taken from."""
+
+    shown: str
+    spec: Spec
+    gate: GateRecord | None = None
+
+
+def _run(
+    good: str, bad: str, tier: str | None, metric: str | None, given: dict[str, Any]
+) -> BisectRecord:
+    root = Path.cwd()
+    settings = resolve_settings({**given, "tiers": tier}, root)
+    with quietly():
+        import_libraries()
+        from perfsuite.ab.plan import prepare_gate
+        from perfsuite.bisect.session import BisectSession, Candidate
+        from perfsuite.environments.builder import Environments
+        from perfsuite.environments.spec import Requirements
+        from perfsuite.environments.versions import (
+            between,
+            installed_version,
+            package_of,
+            pinned_version,
+            released_versions,
+        )
+        from perfsuite.report.bisect import trial_line
+        from perfsuite.results.bisection import BisectRecord, bisection_path
+        from perfsuite.results.migrate import SCHEMA
+        from perfsuite.session.preflight import new_run_id
+    ends = (_read_end(good, "--good"), _read_end(bad, "--bad"))
+    wanted, question = _asked(ends[1].gate, tier, metric)
+    package = package_of(ends[0].spec, ends[1].spec)
+    template = next(e.spec for e in reversed(ends) if isinstance(e.spec, Requirements))
+    pins = [pinned_version(end.spec) for end in ends]
+    if pins[0] and pins[1]:
+        between((), pins[0], pins[1])  # in the wrong order they are not worth building
+    plan = prepare_gate(replace(settings, tiers=(wanted,)), good, bad, root)
+    released = released_versions(package, template.options)
+    environments = Environments(settings.out / "envs", lambda line: click.echo(line, err=True))
+    pythons = [environments.provide(end.spec) for end in ends]
+    candidates = [
+        Candidate(installed_version(python, package), end.shown, python)
+        for end, python in zip(ends, pythons, strict=True)
+    ]
+    versions = between(released, candidates[0].version, candidates[1].version)
+    click.echo(f"{package}: {len(versions)} versions, both ends included", err=True)
+    record = BisectRecord(
+        SCHEMA,
+        new_run_id(),
+        plan.record.environment,
+        plan.record.checkpoint,
+        wanted,
+        question,
+        package,
+        ends[0].shown,
+        ends[1].shown,
+        versions,
+    )
+    with progress_line() as line:
+        session = BisectSession(
+            record,
+            candidates[0],
+            candidates[1],
+            template,
+            environments.provide,
+            _measurer(plan, question, line),
+            lambda trial: _tell(line, trial_line(trial)),
+            settings.out,
+        )
+        done = session.run()
+    click.echo(f"record: {bisection_path(record.bisect_id, settings.out)}", err=True)
+    return done
+
+
+def _tell(line: ProgressLine, said: str) -> None:
+    line.end()
+    click.echo(said, err=True)
+
+
+def _measurer(plan: GatePlan, question: Question, line: ProgressLine) -> Measure:
+    """Runs a gate over the plan's one tier with whichever arms it is given."""
+    from perfsuite.ab.session import Session
+    from perfsuite.results.ab import ArmFacts
+    from perfsuite.session.preflight import new_run_id
+
+    starts = question.starts
+    enough = None if starts is None else (lambda tier: len(tier.usable) >= starts)
+    work = replace(plan.work, makes_images=question.is_of_images)
+    if starts is not None:
+        work = replace(work, budget_s=_SHORT_S)
+
+    def measure(
+        control: Candidate, treatment: Candidate, tolerance: float | None
+    ) -> tuple[TierGate, str]:
+        policy = replace(plan.record.policy, multiplicity=1)
+        if tolerance is not None:
+            policy = replace(policy, tolerance=tolerance)
+        record = replace(
+            plan.record,
+            gate_id=new_run_id(),
+            control=ArmFacts(control.shown),
+            treatment=ArmFacts(treatment.shown),
+            policy=policy,
+        )
+        own = replace(plan, record=record, work=work)
+        with open_workers(own, control.python, treatment.python) as open_worker:
+            gate = Session(own, open_worker, line, enough=enough).run()
+        if gate.interrupted:
+            raise KeyboardInterrupt
+        return gate.tiers[0], gate.gate_id
+
+    return measure
+
+
+def _read_end(text: str, option: str) -> _End:
+    """An end as a SPEC, or as the treatment of a gate's record."""
+    from perfsuite.environments.spec import Requirements, name_of, parse_spec
+    from perfsuite.environments.versions import at_version, recorded_version
+    from perfsuite.results.ab import load_gate
+
+    path = Path(text).expanduser()
+    if path.suffix != ".json" or not path.is_file():
+        return _End(text, parse_spec(text))
+    gate = load_gate(path)
+    spec = parse_spec(gate.treatment.spec)
+    if not isinstance(spec, Requirements):
+        return _End(gate.treatment.spec, spec, gate)
+    name = name_of(spec.packages[0])
+    version = recorded_version(gate.treatment.packages or {}, name)
+    if version is None:
+        raise SettingsError(
+            f"{option} {text} does not tell which version of {name} was measured",
+            hint=f'name it: {option} "{name}==VERSION"',
+        )
+    pinned = at_version(spec, version)
+    return _End(" ".join((*pinned.options, *pinned.packages)), pinned, gate)
+
+
+def _asked(gate: GateRecord | None, tier: str | None, metric: str | None) -> tuple[str, Question]:
+    """Tier and metric, from the options or from the first regression of the bad end's record."""
+    from perfsuite.bisect.session import regression_of
+    from perfsuite.results.bisection import Question
+
+    if gate is not None and (tier is None or metric is None):
+        found = regression_of(gate, tier)
+        if found is None:
+            raise SettingsError(
+                "the gate of --bad found no regression that can be bisected",
+                hint="name --tier and --metric",
+            )
+        return found[0], Question(metric) if metric else found[1]
+    if tier is None or metric is None:
+        raise SettingsError("--tier and --metric are missing", hint="name both")
+    return tier, Question(metric)

@@ -1,0 +1,142 @@
+"""The command `gate`: may we upgrade?"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfsuite.cli.common import ended_like_ctrl_c, publish
+from perfsuite.errors import GateError
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.progress import ProgressLine
+from perfsuite.settings import resolve_settings
+
+if TYPE_CHECKING:
+    from perfsuite.ab.plan import GatePlan
+    from perfsuite.ab.session import OpenWorker
+    from perfsuite.results.ab import Arm, GateRecord
+
+BUDGET_S = "40"
+COULD_NOT_RUN = 4
+INTERRUPTED = 130
+
+
+@click.command()
+@click.option("--control", required=True, metavar="SPEC", help="What we have.")
+@click.option("--treatment", required=True, metavar="SPEC", help="What we might change to.")
+@click.option("--checkpoint", default="pocket", show_default=True)
+@click.option("--tiers", default=None, help="Tiers to compare, e.g. bf16,int8 (all).")
+@click.option("--tolerance", default=None, help="Slowdown that nobody minds (0.05).")
+@click.option("--budget", default=BUDGET_S, show_default=True, help="Seconds of sampling per tier.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--threads", default=None, help="CPU threads of each arm (1 on a CPU).")
+@click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")
+@click.option("--out", default=None, help="Folder for gates/ and envs/ (.perfsuite).")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> None:
+    """Hold two environments against each other, tier by tier, in one verdict.
+
+    SPEC is a virtual environment's folder, a python executable, '.' for the environment that
+    perfsuite runs in, or requirements for pip ("torch==2.14.1", "--pre torch"), for which an
+    environment is built once and kept under --out.
+
+    Ends with exit code 0 if everything passed, 1 if anything regressed, 2 on wrong usage, 3 if it
+    could not be settled, 4 if it could not run, 130 on Ctrl-C.
+    """
+    try:
+        with ended_like_ctrl_c():
+            record = _run(control, treatment, given)
+    except GateError as error:
+        click.echo(f"could not run: {error}", err=True)
+        raise SystemExit(COULD_NOT_RUN) from None
+    except KeyboardInterrupt:
+        click.echo("interrupted before anything was measured", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    _report(record, markdown)
+    raise SystemExit(record.answer.value)
+
+
+def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
+    root = Path.cwd()
+    settings = resolve_settings(given, root)
+    from perfsuite.environments.builder import Environments
+    from perfsuite.environments.spec import parse_spec
+
+    specs = (parse_spec(control), parse_spec(treatment))
+    with quietly():
+        import_libraries()
+        from perfsuite.ab.plan import prepare_gate
+        from perfsuite.ab.session import Session
+    plan = prepare_gate(settings, control, treatment, root)
+    environments = Environments(settings.out / "envs", lambda line: click.echo(line, err=True))
+    pythons = [environments.provide(spec) for spec in specs]
+    line = ProgressLine(sys.stderr)
+    try:
+        with open_workers(plan, pythons[0], pythons[1]) as open_worker:
+            session = Session(plan, open_worker, line)
+            record = session.run()
+    finally:
+        line.end()
+    click.echo(f"record: {session.path}", err=True)
+    return record
+
+
+@contextmanager
+def open_workers(
+    plan: GatePlan,
+    control: Path,
+    treatment: Path,
+    programs: Mapping[Arm, tuple[str, ...]] | None = None,
+) -> Iterator[OpenWorker]:
+    """A way to start workers, whose scratch and compile caches are gone afterwards.
+
+    Args:
+        plan: of the gate.
+        control: the control's interpreter.
+        treatment: the treatment's.
+        programs: what a arm runs instead of the gate's own worker.
+    """
+    import perfsuite
+    from perfsuite.results.ab import Arm
+    from perfsuite.workers.client import Launch, WorkerProcess
+
+    pythons = {Arm.CONTROL: control, Arm.TREATMENT: treatment}
+    logs = plan.out / "gates" / plan.record.gate_id
+    logs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="perfsuite-gate-") as temporary:
+        scratch = Path(temporary)
+        source = scratch / "source"
+        source.mkdir()
+        # Alone in a folder: the folder that it lies in may hold this environment's packages too.
+        (source / "perfsuite").symlink_to(Path(perfsuite.__file__).resolve().parent)
+
+        def open_worker(name: Arm, tier: str) -> WorkerProcess:
+            return WorkerProcess(
+                Launch(
+                    name=name,
+                    python=pythons[name],
+                    source=source,
+                    log=logs / f"{tier}-{name.value}.log",
+                    scratch=scratch,
+                    cache=scratch / "cache" / tier / name.value,
+                    **({"program": programs[name]} if programs else {}),
+                )
+            )
+
+        yield open_worker
+
+
+def _report(record: GateRecord, markdown: Path | None) -> None:
+    from perfsuite.report.ab import render_gate_console, render_gate_markdown
+
+    width = min(shutil.get_terminal_size().columns, 100)
+    colour = sys.stdout.isatty()
+    click.echo(render_gate_console(record, width=width, colour=colour), nl=False)
+    publish(render_gate_markdown(record), markdown)

@@ -1,0 +1,237 @@
+"""`perfsuite selftest`: proof that the gates can fail, on the machine where they stand."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfsuite.cli.common import ended_like_ctrl_c, prepare, progress_line
+from perfsuite.cli.gate import BUDGET_S, open_workers
+from perfsuite.errors import ReferenceImageError, SettingsError
+from perfsuite.libraries import import_libraries, quietly
+from perfsuite.settings import resolve_settings
+
+if TYPE_CHECKING:
+    from perfsuite.progress import ProgressLine
+    from perfsuite.selftest.latency.trials import TrialPlan
+    from perfsuite.selftest.quality.trial import Report
+    from perfsuite.session.run import Run
+
+GATE_REPEATS = 40
+"""Gates for each slowdown."""
+REQUIRED_SHARE = 0.95
+"""Share of planted faults that has to be caught."""
+
+
+@click.command()
+@click.option("--quick", "kind", flag_value="quick", help="The latency gate, under four minutes.")
+@click.option("--full", "kind", flag_value="full", help="The latency gate, over an hour.")
+@click.option("--gate", "kind", flag_value="gate", help="The upgrade gate, for hours.")
+@click.option("--quality", "kind", flag_value="quality", help="The quality gate: planted faults.")
+@click.option("--checkpoint", default="pocket", show_default=True)
+@click.option("--tiers", default=None, help="Tiers to try, e.g. fp32,int8.")
+@click.option("--only", multiple=True, help="With --quality: a fault's name or part of it.")
+@click.option("--repeats", type=click.IntRange(1, 1000), help="With --quality or --gate.")
+@click.option("--after", default=0, type=click.IntRange(0), help="Repeats made before: new seeds.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--baselines", default="baselines", show_default=True)
+@click.option("--out", default=".perfsuite", show_default=True, help="Folder for selftest/.")
+def selftest(
+    kind: str | None,
+    checkpoint: str,
+    tiers: str | None,
+    only: tuple[str, ...],
+    repeats: int | None,
+    after: int,
+    device: str,
+    baselines: str,
+    out: str,
+) -> None:
+    """Prove that a gate can fail, and that it does not without a reason.
+
+    --quick and --full: measures fresh processes of unchanged code and of code with extra work
+    planted in the UNet, judges them, and prints how often the gate and other tools' rules call them
+    slower. Stopped, it goes on where it was. Writes selftest/latency.json and latency.md under
+    --out. Ends with exit code 1 if unchanged code was called slower.
+
+    --gate: holds this environment against itself with 0, 3 and 5 % of extra work planted in one
+    side's UNet, --repeats (40) times each (5 % half as often), at a tolerance of 1.5 %. Goes on
+    where it was, too. Writes selftest/gate.json and gate.md. Ends with exit code 1 if equal sides
+    were called unequal.
+
+    --quality: plants known faults and sees whether images give them away. Writes
+    selftest/quality.json and quality.md. Ends with exit code 1 if less than 95 % of the faults are
+    caught, or if something healthy is called a fault. With --repeats no fault is planted: every
+    tier makes the quality workload that often with seeds that no threshold has seen, and has to
+    pass each time.
+    """
+    if kind is None:
+        raise click.UsageError(
+            "name what to test: perfsuite selftest --quick, --full, --gate or --quality"
+        )
+    if kind != "quality":
+        if only or after:
+            raise click.UsageError("--only and --after go with --quality")
+        if kind == "gate":
+            _try_gate(checkpoint, tiers, device, out, repeats or GATE_REPEATS)
+            return
+        if repeats is not None:
+            raise click.UsageError("--repeats goes with --quality or --gate")
+        _try_latency(kind, checkpoint, tiers, device, out)
+        return
+    if after and repeats is None:
+        raise click.UsageError("--after goes with --repeats")
+    run = prepare(checkpoint, tiers, device, baselines, out)
+    if run.references is None:
+        raise ReferenceImageError(
+            f"checkpoint '{checkpoint}' has no reference images yet",
+            hint=f"perfsuite record-references {checkpoint}",
+        )
+    if repeats is not None:
+        _repeat(run, repeats, after)
+        return
+    with progress_line() as line, quietly():
+        report = _try_all(run, only, line)
+    _write(report, run.settings.out / "selftest")
+    enough = report.caught >= REQUIRED_SHARE * len(report.faults)
+    if not enough or report.alarms:
+        raise SystemExit(1)
+
+
+def _try_latency(kind: str, checkpoint: str, tiers: str | None, device: str, out: str) -> None:
+    """Measure the trials that are not there yet, judge all, print and keep the table."""
+    from perfsuite.selftest.latency.trials import FULL, QUICK
+
+    plan = replace(FULL if kind == "full" else QUICK, checkpoint=checkpoint, device=device)
+    if tiers is not None:
+        plan = replace(plan, tiers=tuple(tiers.split(",")))
+    folder = _check_plan(plan, out) / "selftest"
+    from perfsuite.selftest.latency.campaign import report_on, run_trials
+    from perfsuite.selftest.latency.report import render_console, render_markdown
+    from perfsuite.storage import write_json, write_whole
+
+    with progress_line() as line:
+        line.begin("selftest")
+        trials = run_trials(plan, folder / "latency", line.update)
+    report = report_on(trials, plan)
+    width = shutil.get_terminal_size().columns
+    click.echo(render_console(report, width=width, colour=sys.stdout.isatty()), nl=False)
+    write_json(folder / "latency.json", report)
+    write_whole(folder / "latency.md", render_markdown(report).encode())
+    click.echo(f"written: {folder / 'latency.json'} and latency.md")
+    if report.false_alarms:
+        raise SystemExit(1)
+
+
+def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats: int) -> None:
+    """Make the tries that are not there yet, judge all, print and keep the table."""
+    with quietly():
+        import_libraries()
+        from perfsuite.ab.plan import prepare_gate
+        from perfsuite.selftest.ab.campaign import make_try
+        from perfsuite.selftest.ab.report import render_console, render_markdown
+        from perfsuite.selftest.ab.tries import (
+            TIERS,
+            TryPlan,
+            load_tries,
+            report_on,
+            save_try,
+            tries_for,
+            try_path,
+        )
+        from perfsuite.selftest.folder import agree_on_plan
+    from perfsuite.storage import write_json, write_whole
+
+    given: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "tiers": tiers or ",".join(TIERS),
+        "device": device,
+        "out": out,
+        "budget": BUDGET_S,
+    }
+    settings = resolve_settings(given, Path.cwd())
+    plan = prepare_gate(settings, ".", ".", Path.cwd())
+    folder = settings.out / "selftest" / "gate"
+    agree_on_plan(folder, TryPlan.of(plan))
+    with ended_like_ctrl_c(), progress_line() as line:
+        for number in range(tries_for(repeats)):
+            if not try_path(folder, number).is_file():
+                save_try(folder, make_try(plan, number, open_workers, line))
+    report = report_on(load_tries(folder), [tier.name for tier in plan.tiers])
+    width = shutil.get_terminal_size().columns
+    click.echo(render_console(report, width=width, colour=sys.stdout.isatty()), nl=False)
+    write_json(folder.parent / "gate.json", report)
+    write_whole(folder.parent / "gate.md", render_markdown(report).encode())
+    click.echo(f"written: {folder.parent / 'gate.json'} and gate.md")
+    if report.false_alarms:
+        raise SystemExit(1)
+
+
+def _check_plan(plan: TrialPlan, out: str) -> Path:
+    """See that a trial can be measured at all, before the first process; the output folder."""
+    run = prepare(
+        plan.checkpoint, ",".join(plan.tiers), plan.device, "baselines", out, scores_images=False
+    )
+    folder = run.settings.out
+    run.finish(complete=False)
+    return folder
+
+
+def _repeat(run: Run, repeats: int, after: int) -> None:
+    from perfsuite.selftest.quality.repeats import Repeat, repeat_tiers, summary
+    from perfsuite.storage import write_json
+
+    done: list[Repeat] = []
+    name = f"repeats-after-{after}.json" if after else "repeats.json"
+    path = run.settings.out / "selftest" / name
+    with progress_line() as line, quietly():
+        for each in repeat_tiers(run, repeats, line.begin, line.update, after=after):
+            done.append(each)
+            write_json(path, done)
+    for said in summary(tuple(done)):
+        click.echo(said)
+    click.echo(f"written: {path}")
+    if not all(each.passed for each in done):
+        raise SystemExit(1)
+
+
+def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
+    """Try everything; what is known is kept in selftest/quality.json after each trial."""
+    from perfsuite.selftest.quality.faults import FAULTS, HARMLESS
+    from perfsuite.selftest.quality.trial import Bench, Report, try_faults, try_tiers
+    from perfsuite.session.images import ImageGate
+    from perfsuite.storage import write_json
+
+    assert run.references is not None
+    chosen = [fault for fault in FAULTS if not only or any(part in fault.name for part in only)]
+    if not chosen:
+        raise SettingsError(f"no fault is named like {', '.join(only)}", hint="leave out --only")
+    folder = run.settings.out / "selftest"
+    gate = ImageGate(run.references, run.calibration, folder)
+    report = Report(run.checkpoint.name, run.record.identity)
+    for trial in () if only else try_tiers(run, gate, line.begin, line.update):
+        report = replace(report, healthy=(*report.healthy, trial))
+        write_json(folder / "quality.json", report)
+    with Bench(run, run.references) as bench:
+        for trial in try_faults(bench, chosen, line.begin, line.update):
+            report = replace(report, faults=(*report.faults, trial))
+            write_json(folder / "quality.json", report)
+        for trial in () if only else try_faults(bench, HARMLESS, line.begin, line.update):
+            report = replace(report, harmless=(*report.harmless, trial))
+            write_json(folder / "quality.json", report)
+    return report
+
+
+def _write(report: Report, folder: Path) -> None:
+    from perfsuite.selftest.quality.report import render_console, render_markdown
+    from perfsuite.storage import write_json, write_whole
+
+    click.echo(render_console(report, width=shutil.get_terminal_size().columns), nl=False)
+    write_json(folder / "quality.json", report)
+    write_whole(folder / "quality.md", render_markdown(report).encode())
+    click.echo(f"written: {folder / 'quality.json'} and quality.md")

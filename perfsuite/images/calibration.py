@@ -1,0 +1,209 @@
+"""Thresholds of the quality gate, with the evidence that each rests on.
+
+`perfsuite calibrate-quality` measures the healthy tiers over prompts x seeds and writes
+`<baselines>/quality/<checkpoint>.json` (under the hardware's key where references are). A few
+images sit where rounding decides which way they go, on one machine these and on another those, so
+no bound on the worst image holds for the next seeds. Three thresholds of different meaning do:
+
+- the *worst* image has to be nearer than half the error of another seed's: still this picture;
+- the *median* has to stay below a prediction bound from the spread of the middle, which strays do
+  not move (errors spread over powers of ten, so it is on their logarithm; W. Q. Meeker, G. J. Hahn,
+  L. A. Escobar, 'Statistical Intervals', 2nd ed., 2017, section 4.8);
+- the *mean* has to stay below what the two make together with `STRAYS` images at the worst's
+  threshold.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from scipy import stats
+
+from perfsuite.errors import CalibrationError
+from perfsuite.results.images import (
+    Calibration,
+    ImageScore,
+    LayerScore,
+    LayerThresholds,
+    Spread,
+    Thresholds,
+    TierCalibration,
+)
+from perfsuite.results.migrate import SCHEMA, migrated
+from perfsuite.storage import read_json
+from perfsuite.workload import Workload
+
+FALSE_ALARM_RATE = 1e-4
+"""Probability that one threshold fails a healthy tier in one run, if errors are log-normal."""
+LEEWAY = 1.25
+"""How much larger than the worst healthy error the smallest error to fail is, at least."""
+STRAYS = 2
+"""Images of a run that rounding may send elsewhere without the mean's threshold being missed."""
+LAYER_LEEWAY = 1.3
+"""The same for quantised layers, whose errors hardly vary."""
+GAIN_FLOOR = 0.002
+"""Deviation of a layer's gain that rounding alone may show."""
+SMALLEST_ERROR = 1e-7
+"""Errors below this are rounding of the metric itself."""
+
+
+def calibration_path(baselines: Path, checkpoint: str, hardware_key: str | None) -> Path:
+    """Where a checkpoint's thresholds lie; by hardware where its references are."""
+    folder = baselines / hardware_key if hardware_key else baselines
+    return folder / "quality" / f"{checkpoint}.json"
+
+
+def load_calibration(
+    path: Path, *, checkpoint: str, identity: str, workload: Workload
+) -> Calibration | None:
+    """Thresholds of a checkpoint; None if there are none.
+
+    Raises:
+        CalibrationError: damaged, or measured for other weights or another workload.
+    """
+    hint = f"perfsuite calibrate-quality {checkpoint}"
+    if not path.exists():
+        return None
+    found = read_json(
+        path, Calibration, schema=SCHEMA, error=CalibrationError, hint=hint, migrate=migrated
+    )
+    expected = (
+        ("weights", found.identity, identity),
+        ("workload", found.workload, workload.digest),
+    )
+    for what, known, wanted in expected:
+        if known != wanted:
+            raise CalibrationError(
+                f"{path} was calibrated for {what} {known}, this is {wanted}", hint=hint
+            )
+    return found
+
+
+def calibrate_tier(
+    scores: Sequence[ImageScore], others: Sequence[ImageScore], images_per_run: int
+) -> TierCalibration:
+    """Thresholds of a tier from its healthy scores.
+
+    Args:
+        scores: of healthy images, at least two for each image of a run.
+        others: fp32 images of the same prompts and *other* seeds, against the references.
+        images_per_run: how many images a verdict rests on.
+
+    Raises:
+        CalibrationError: an image could not be scored, or is visibly at fault.
+    """
+    for score in scores:
+        if score.faults or score.ssim is None or score.latent_cosine is None:
+            raise CalibrationError(
+                f"'{score.prompt}', seed {score.seed}, cannot be scored",
+                hint="mend the tier before it is calibrated",
+            )
+    ssim = [_error(score.ssim) for score in scores]
+    noise = [_noise_power(score.psnr_db) for score in scores]
+    cosine = [_error(score.latent_cosine) for score in scores]
+    other_ssim = [_error(each.ssim) for each in others]
+    other_noise = [_noise_power(each.psnr_db) for each in others]
+    other_cosine = [_error(each.latent_cosine) for each in others]
+    images = images_per_run
+    worst = [
+        worst_threshold(errors, others)
+        for errors, others in ((ssim, other_ssim), (noise, other_noise), (cosine, other_cosine))
+    ]
+    middle_ssim, middle_noise = median_threshold(ssim, images), median_threshold(noise, images)
+    thresholds = Thresholds(
+        source=f"calibrated on {len(scores)} images",
+        worst_ssim=1 - worst[0],
+        mean_ssim=1 - mean_threshold(middle_ssim, worst[0], images),
+        median_ssim=1 - middle_ssim,
+        worst_psnr_db=_decibels(worst[1]),
+        mean_psnr_db=mean_threshold(_decibels(middle_noise), _decibels(worst[1]), images),
+        median_psnr_db=_decibels(middle_noise),
+        worst_latent_cosine=1 - worst[2],
+    )
+    return TierCalibration(
+        thresholds,
+        len(scores),
+        _spread(ssim, other_ssim, lambda error: 1 - error),
+        _spread(noise, other_noise, _decibels),
+        _spread(cosine, other_cosine, lambda error: 1 - error),
+    )
+
+
+def worst_threshold(errors: Sequence[float], others: Sequence[float]) -> float:
+    """Error from which an image is no longer this picture: half that of the nearest other seed.
+
+    Raises:
+        CalibrationError: a healthy image is beyond it.
+    """
+    threshold = min(others) / 2
+    if max(errors) > threshold:
+        raise CalibrationError(
+            "an image of the healthy tier is as far from its reference as another seed's",
+            hint="mend the tier, or take images out of the workload that rounding decides",
+        )
+    return threshold
+
+
+def mean_threshold(middle: float, worst: float, images: int) -> float:
+    """Mean of a run with `STRAYS` images at the worst's threshold, the others at the median's."""
+    strays = min(STRAYS, images)
+    return ((images - strays) * middle + strays * worst) / images
+
+
+def median_threshold(errors: Sequence[float], images: int) -> float:
+    """Error that the median of `images` further healthy images stays below.
+
+    From the spread of the middle: the tail does not move it.
+
+    The standard error of a median is sqrt(pi / 2) times that of a mean (normal errors), and 1.4826
+    times the median absolute deviation estimates their standard deviation.
+    """
+    logs = [math.log10(error) for error in errors]
+    middle = statistics.median(logs)
+    deviation = 1.4826 * statistics.median(abs(each - middle) for each in logs)
+    reach = _quantile(len(logs), FALSE_ALARM_RATE) * math.sqrt(1 / images + 1 / len(logs))
+    bound = middle + reach * math.sqrt(math.pi / 2) * deviation
+    return 10 ** max(min(bound, 0.0), middle + math.log10(LEEWAY))
+
+
+def calibrate_layers(scores: Iterable[LayerScore]) -> LayerThresholds:
+    """Thresholds that every healthy quantised layer reaches with some leeway."""
+    known = list(scores)
+    return LayerThresholds(
+        source=f"calibrated on {len(known)} layers",
+        relative_error=LAYER_LEEWAY * max(score.relative_error for score in known),
+        gain_error=max(GAIN_FLOOR, LAYER_LEEWAY * max(abs(score.gain - 1) for score in known)),
+    )
+
+
+def _quantile(count: int, rate: float) -> float:
+    return float(stats.t.ppf(1 - rate, count - 1))
+
+
+def _error(similarity: float | None) -> float:
+    return 1.0 if similarity is None else max(1 - similarity, SMALLEST_ERROR)
+
+
+def _noise_power(noise_db: float | None) -> float:
+    return SMALLEST_ERROR**2 if noise_db is None else 10 ** (-noise_db / 10)
+
+
+def _decibels(power: float) -> float:
+    return -10 * math.log10(power)
+
+
+def _spread(
+    errors: Sequence[float], others: Sequence[float], as_score: Callable[[float], float]
+) -> Spread:
+    logs = [math.log10(error) for error in errors]
+    return Spread(
+        worst=as_score(max(errors)),
+        mean=statistics.fmean(as_score(error) for error in errors),
+        best=as_score(min(errors)),
+        deviation=statistics.stdev(logs),
+        other_seed=as_score(min(others)),
+        values=tuple(round(as_score(error), 7) for error in errors),
+    )

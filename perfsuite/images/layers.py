@@ -1,0 +1,133 @@
+"""Quantised layers, one by one, against the same layers at full precision.
+
+A fault in one layer's scale or packing can hide in a picture that is made by hundreds of layers.
+Held against the layer itself, on activations that a real image sends through it, it cannot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from perfsuite.results.images import LayerScore
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionXLPipeline
+
+ROWS = 256
+"""Activation vectors kept per layer and call: enough to tell 1 % from 2 %, little to keep."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What went into a layer and what came out of it at full precision.
+
+    Attributes:
+        inputs: rows x features, float32.
+        outputs: rows x features, float32.
+    """
+
+    inputs: torch.Tensor
+    outputs: torch.Tensor
+
+
+def score_layer(layer: str, outputs: torch.Tensor, reference: torch.Tensor) -> LayerScore:
+    """Relative error and gain of a layer's outputs, in float64.
+
+    Args:
+        layer: its name.
+        outputs: of the quantised layer.
+        reference: of the layer at full precision, of the same shape.
+    """
+    found, wanted = outputs.double().flatten(), reference.double().flatten()
+    power = float(wanted @ wanted)
+    if power == 0 or not bool(torch.isfinite(found).all()):
+        return LayerScore(layer, math.inf, 0.0)
+    difference = found - wanted
+    return LayerScore(
+        layer, math.sqrt(float(difference @ difference) / power), float(found @ wanted) / power
+    )
+
+
+def quantised_layers(pipeline: StableDiffusionXLPipeline) -> dict[str, nn.Linear]:
+    """Linear layers of UNet and VAE whose weights are torchao tensors, by name."""
+    return {name: layer for name, layer in _linears(pipeline) if _is_quantised(layer)}
+
+
+def capture_activations(
+    pipeline: StableDiffusionXLPipeline,
+    names: Iterable[str],
+    make_image: Callable[[], object],
+    *,
+    calls: Iterable[int] = (0,),
+) -> dict[str, tuple[Activation, ...]]:
+    """Inputs and outputs of layers while an image is made; compiled code runs eagerly meanwhile.
+
+    Args:
+        pipeline: at full precision, with the same layers.
+        names: layers to watch.
+        make_image: makes one image with the pipeline.
+        calls: which calls of each layer to keep, counted from 0.
+    """
+    wanted = set(names)
+    watched = {name: layer for name, layer in _linears(pipeline) if name in wanted}
+    keepers = {name: _Keeper(frozenset(calls)) for name in watched}
+    with contextlib.ExitStack() as hooks, torch.no_grad():
+        hooks.enter_context(torch.compiler.set_stance("force_eager"))
+        for name, layer in watched.items():
+            hooks.callback(layer.register_forward_hook(keepers[name]).remove)
+        make_image()
+    return {name: tuple(keeper.kept) for name, keeper in keepers.items() if keeper.kept}
+
+
+@torch.no_grad()
+def score_layers(
+    layers: Mapping[str, nn.Linear], activations: Mapping[str, tuple[Activation, ...]]
+) -> tuple[LayerScore, ...]:
+    """Score every layer on the activations that were captured for it."""
+    scores = []
+    for name, calls in activations.items():
+        layer = layers[name]
+        dtype = layer.weight.dtype
+        outputs = torch.cat([layer(call.inputs.to(dtype)).float() for call in calls])
+        scores.append(score_layer(name, outputs, torch.cat([call.outputs for call in calls])))
+    return tuple(scores)
+
+
+def _linears(pipeline: StableDiffusionXLPipeline) -> Iterator[tuple[str, nn.Linear]]:
+    for part in ("unet", "vae"):
+        module: Any = getattr(pipeline, part)
+        module = getattr(module, "_orig_mod", module)
+        for name, layer in module.named_modules():
+            if isinstance(layer, nn.Linear):
+                yield f"{part}.{name}", layer
+
+
+def _is_quantised(layer: nn.Linear) -> bool:
+    return type(layer.weight).__module__.startswith("torchao") or type(
+        layer.weight.data
+    ).__module__.startswith("torchao")
+
+
+class _Keeper:
+    """A forward hook that keeps a sample of what a layer sees and says in some of its calls."""
+
+    def __init__(self, calls: frozenset[int]) -> None:
+        self._wanted, self._calls = calls, 0
+        self.kept: list[Activation] = []
+
+    def __call__(self, _: nn.Module, inputs: Any, outputs: torch.Tensor) -> None:
+        if self._calls in self._wanted:
+            self.kept.append(Activation(_sample(inputs[0]), _sample(outputs)))
+        self._calls += 1
+
+
+def _sample(values: torch.Tensor) -> torch.Tensor:
+    rows = values.detach().reshape(-1, values.shape[-1])
+    return rows[:: max(1, rows.shape[0] // ROWS)][:ROWS].float().clone()

@@ -1,0 +1,108 @@
+"""What a tier's changes work on: a pipeline in the making."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from perfsuite.errors import LadderError
+from perfsuite.results.method import Finding
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionXLPipeline
+
+
+class Phase(enum.IntEnum):
+    """When a change is made; within a phase the order is that of the ladder."""
+
+    LOAD = 0
+    """Before weights are loaded: only `Builder.dtype` can be set."""
+    MODULES = 1
+    """On the loaded modules: processors, layers, fusion, quantisation."""
+    COMPILE = 2
+    """Last of all, when the modules have their final form."""
+
+
+@dataclass
+class Builder:
+    """A pipeline in the making.
+
+    Attributes:
+        torch_device: where the pipeline will run, as torch spells it.
+        is_accelerator: whether that is an accelerator.
+        dtype: dtype that the weights are loaded in.
+        findings: what the changes found out on the way.
+    """
+
+    torch_device: str
+    is_accelerator: bool
+    dtype: torch.dtype = torch.float32
+    findings: list[Finding] = field(default_factory=list)
+    _pipeline: StableDiffusionXLPipeline | None = None
+    _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @property
+    def pipeline(self) -> StableDiffusionXLPipeline:
+        """The loaded pipeline.
+
+        Raises:
+            LadderError: asked for in the LOAD phase.
+        """
+        if self._pipeline is None:
+            raise LadderError(
+                "a change asks for the pipeline before weights are loaded",
+                hint="give it phase=Phase.MODULES",
+            )
+        return self._pipeline
+
+    def set_for_this_tier(self, setting: contextlib.AbstractContextManager[object]) -> None:
+        """Enter `setting` now, and leave it when the tier is freed."""
+        self._undo.enter_context(setting)
+
+    def find(self, subject: str, message: str) -> None:
+        """Note a finding."""
+        self.findings.append(Finding(subject, message))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One optimisation step on a builder.
+
+    Attributes:
+        apply: does it.
+        phase: when it is done.
+        exact: whether only rounding may differ after it. Precision changes are not exact.
+        about: one line, from the function's docstring.
+    """
+
+    apply: Callable[[Builder], None]
+    phase: Phase
+    exact: bool
+    about: str
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return getattr(self.apply, "__name__", repr(self.apply))
+
+
+def change(
+    *, phase: Phase = Phase.MODULES, exact: bool
+) -> Callable[[Callable[[Builder], None]], Change]:
+    """Make a function of a builder a `Change`; the first line of its docstring tells people of it.
+
+    Args:
+        phase: when it is done.
+        exact: whether only rounding may differ after it.
+    """
+
+    def wrap(apply: Callable[[Builder], None]) -> Change:
+        about = (apply.__doc__ or apply.__name__).strip().splitlines()[0]
+        return Change(apply, phase, exact, about)
+
+    return wrap

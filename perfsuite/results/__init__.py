@@ -1,0 +1,1 @@
+"""Values: what was measured, judged and recorded. Standard library and msgspec only."""

@@ -1,0 +1,113 @@
+"""Where something was measured, and what else went on there meanwhile."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What decides how fast a pipeline can be on this machine.
+
+    Attributes:
+        kind: `cpu` or the accelerator's torch name.
+        model: marketing name of the CPU or accelerator.
+        cores: CPU cores that this process may use; None on an accelerator.
+        memory_gib: the accelerator's memory, rounded; None on a CPU.
+        power_limit_w: the accelerator's power limit in watts, where it can be read.
+        features: vector and matrix extensions of the CPU, or the compute capability.
+        label: free label of the machine pool.
+    """
+
+    kind: str
+    model: str
+    cores: int | None = None
+    memory_gib: int | None = None
+    power_limit_w: int | None = None
+    features: tuple[str, ...] = ()
+    label: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Folder name of this hardware's baselines; letters, digits and dashes."""
+        sizes = (
+            f"{self.cores}c" if self.cores else None,
+            f"{self.memory_gib}gib" if self.memory_gib else None,
+            f"{self.power_limit_w}w" if self.power_limit_w else None,
+        )
+        parts = [self.kind, self.model, *(size for size in sizes if size), *self.features]
+        slug = re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
+        return f"{slug}--{self.label}" if self.label else slug
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Provenance of a measurement.
+
+    Attributes:
+        hardware: the machine.
+        packages: version of every package that matters; absent ones are left out.
+        python: version of the interpreter.
+        system: operating system and kernel.
+        git_revision: commit of the working directory, `+` appended if it has changes; None
+            outside a checkout.
+        threads: CPU threads that torch uses within one operator.
+        recorded_at: UTC, ISO 8601.
+    """
+
+    hardware: Hardware
+    packages: dict[str, str]
+    python: str
+    system: str
+    git_revision: str | None
+    threads: int
+    recorded_at: str
+
+
+@dataclass(frozen=True)
+class DeviceReading:
+    """What an accelerator's driver said right before one sample and its probe.
+
+    Attributes:
+        clock_mhz: clock of its processors.
+        temperature_c: in degrees Celsius.
+        power_w: power draw in watts.
+        throttling: the driver's bits of reasons for a slower clock.
+        others: other processes that computed on it.
+    """
+
+    clock_mhz: int
+    temperature_c: int
+    power_w: float
+    throttling: int
+    others: int
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Circumstances of a tier's samples; None where the machine does not say.
+
+    Attributes:
+        busy_elsewhere: cores that other processes kept busy, on average.
+        stolen: fraction of the machine's time that its hypervisor gave to others.
+        swapped_bytes: read from and written to swap.
+        load_average: runnable processes, average of the last minute.
+        throttled: reasons for which the accelerator slowed down.
+        others_on_device: processes that shared the accelerator.
+        clock_mhz: lowest and highest clock of the accelerator seen between samples.
+        temperature_c: highest temperature of the accelerator.
+        power_w: highest power draw of the accelerator.
+        readings: of the accelerator, one for each sample; empty on a CPU.
+    """
+
+    busy_elsewhere: float | None = None
+    stolen: float | None = None
+    swapped_bytes: int | None = None
+    load_average: float | None = None
+    throttled: tuple[str, ...] = ()
+    others_on_device: int | None = None
+    clock_mhz: tuple[int, int] | None = None
+    temperature_c: int | None = None
+    power_w: float | None = None
+    readings: tuple[DeviceReading, ...] = ()

@@ -1,0 +1,139 @@
+"""The run record: everything that one session measured and judged, as one JSON file.
+
+It is written after every tier, so that what was measured survives a crash, an out-of-memory error
+or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from perfsuite.errors import OutputError
+from perfsuite.judge import Outcome
+from perfsuite.results.images import LayersVerdict, QualityVerdict
+from perfsuite.results.machine import Environment
+from perfsuite.results.method import Finding
+from perfsuite.results.migrate import SCHEMA, migrated
+from perfsuite.results.policy import Policy
+from perfsuite.results.samples import Measurement
+from perfsuite.results.verdict import LatencyVerdict
+from perfsuite.storage import read_json, write_json
+from perfsuite.workload import Workload
+
+_GRAVITY = (
+    Outcome.PASSED,
+    Outcome.RECORDED,
+    Outcome.IMPROVED,
+    Outcome.NO_BASELINE,
+    Outcome.INCONCLUSIVE,
+    Outcome.INVALID,
+    Outcome.REGRESSED,
+)
+"""From the lightest verdict to the gravest."""
+
+
+@dataclass(frozen=True)
+class TierResult:
+    """One tier's part of a run; what was not measured is None.
+
+    Attributes:
+        tier: its name.
+        published_s: seconds per image in the tutorial.
+        measurement: raw samples and what else was measured.
+        latency: verdict on them.
+        quality: verdict on its images.
+        exactness: verdict on the images of its exact changes in fp32.
+        layers: verdict on its quantised layers.
+        findings: what building it brought to light.
+        error: first line of what stopped it.
+    """
+
+    tier: str
+    published_s: float | None = None
+    measurement: Measurement | None = None
+    latency: LatencyVerdict | None = None
+    quality: QualityVerdict | None = None
+    exactness: QualityVerdict | None = None
+    layers: LayersVerdict | None = None
+    findings: tuple[Finding, ...] = ()
+    error: str | None = None
+
+    @property
+    def overall(self) -> Outcome | None:
+        """The one verdict on latency and images: the gravest of them; None if none is known."""
+        known = (self.latency, self.quality, self.exactness, self.layers)
+        verdicts = [each.outcome for each in known if each is not None]
+        return max(verdicts, key=_GRAVITY.index) if verdicts else None
+
+    @property
+    def image_outcome(self) -> Outcome | None:
+        """The gravest verdict on images and layers; None if none is known."""
+        known = (self.quality, self.exactness, self.layers)
+        verdicts = [each.outcome for each in known if each is not None]
+        return max(verdicts, key=_GRAVITY.index) if verdicts else None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One session.
+
+    Attributes:
+        schema: version of this layout.
+        run_id: names the file; sorts by time.
+        environment: where it was made.
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        latency_workload: what was timed.
+        quality_workload: what was scored.
+        policy: how strict the gate was.
+        baseline: the file that latencies were held against.
+        tiers: results, in the order in which they were measured.
+        complete: whether the session came to its end.
+    """
+
+    schema: int
+    run_id: str
+    environment: Environment
+    checkpoint: str
+    identity: str
+    latency_workload: Workload
+    quality_workload: Workload
+    policy: Policy
+    baseline: str | None
+    tiers: tuple[TierResult, ...] = ()
+    complete: bool = False
+
+    def result(self, tier: str) -> TierResult:
+        """A tier's result; an empty one if nothing is known of it yet."""
+        return next((each for each in self.tiers if each.tier == tier), TierResult(tier))
+
+    def with_result(self, result: TierResult) -> RunRecord:
+        """A record in which `result` stands in the place of what was known of its tier."""
+        known = [each.tier for each in self.tiers]
+        if result.tier not in known:
+            return replace(self, tiers=(*self.tiers, result))
+        updated = (result if each.tier == result.tier else each for each in self.tiers)
+        return replace(self, tiers=tuple(updated))
+
+
+def save_record(record: RunRecord, folder: Path) -> Path:
+    """Write `runs/<id>.json` and `runs/latest.json` under a folder; the path of the first.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    path = folder / "runs" / f"{record.run_id}.json"
+    write_json(path, record)
+    write_json(path.with_name("latest.json"), record)
+    return path
+
+
+def load_record(path: Path) -> RunRecord:
+    """Read and validate a run record.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    hint = "name a file that perfsuite wrote under runs/"
+    return read_json(path, RunRecord, schema=SCHEMA, error=OutputError, hint=hint, migrate=migrated)

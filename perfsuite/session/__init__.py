@@ -1,0 +1,1 @@
+"""One pytest session: what is checked beforehand, run, judged and kept."""

@@ -1,0 +1,1 @@
+"""Files that later sessions are held against: baselines, references, thresholds."""

@@ -1,0 +1,230 @@
+"""Stored fp32 images and latents, and where they came from.
+
+A folder holds one lossless PNG per image, `latents.safetensors`, `pixels.safetensors` (float32
+pixels of the exactness shots, since 8 bits cannot show more than 59 dB), and `manifest.json`,
+which is written last: a folder without it is not a set of references.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from perfsuite.errors import ReferenceImageError
+from perfsuite.images.generate import GeneratedImage, deterministically
+from perfsuite.images.metrics import Latents, Pixels, as_eight_bits
+from perfsuite.results.machine import Environment
+from perfsuite.storage import read_json, write_json, write_whole
+from perfsuite.workload import Shot, Workload
+
+SCHEMA = 2
+EXACTNESS_SHOTS = 4
+"""How many images the exactness stage holds against float32 pixels."""
+MANIFEST = "manifest.json"
+LATENTS = "latents.safetensors"
+PIXELS = "pixels.safetensors"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of the folder.
+
+    Attributes:
+        name: file name.
+        sha256: of its content, hexadecimal.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a set of references came from.
+
+    Attributes:
+        schema: version of this layout.
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        workload: the quality workload.
+        environment: where it was made.
+        images: one file for each shot of the workload, in its order.
+        latents: final latents, tensors named by the shot's index.
+        pixels: float32 pixels of the exactness shots, tensors named by the shot's index.
+    """
+
+    schema: int
+    checkpoint: str
+    identity: str
+    workload: Workload
+    environment: Environment
+    images: tuple[StoredFile, ...]
+    latents: StoredFile
+    pixels: StoredFile
+
+
+@dataclass(frozen=True)
+class References:
+    """Reference images, loaded or just made.
+
+    Attributes:
+        images: one for each shot, 8-bit levels from 0 to 1.
+        latents: final latents, one for each shot.
+        pixels: float32 pixels of the exactness shots, by the shot's index.
+        folder: where they lie; None if they are kept nowhere.
+        manifest: where they came from; None if they are kept nowhere.
+    """
+
+    images: tuple[Pixels, ...]
+    latents: tuple[Latents, ...]
+    pixels: dict[int, Pixels]
+    folder: Path | None = None
+    manifest: Manifest | None = None
+
+    def image(self, shot: Shot) -> Pixels:
+        """The reference of a shot."""
+        return self.images[shot.index]
+
+
+def exactness_shots(workload: Workload) -> tuple[Shot, ...]:
+    """The shots whose float32 pixels are kept: evenly spread over prompts and seeds."""
+    shots = tuple(workload.shots())
+    stride = max(1, len(shots) // EXACTNESS_SHOTS)
+    return shots[::stride][:EXACTNESS_SHOTS]
+
+
+def references_of(images: Iterable[GeneratedImage], workload: Workload) -> References:
+    """References that are kept nowhere, from images in the order of the workload's shots."""
+    made = tuple(images)
+    kept = {shot.index for shot in exactness_shots(workload)}
+    return References(
+        images=tuple(as_eight_bits(image.pixels) for image in made),
+        latents=tuple(image.latents for image in made),
+        pixels={image.shot.index: image.pixels for image in made if image.shot.index in kept},
+    )
+
+
+def load_references(
+    folder: Path, *, checkpoint: str, identity: str, workload: Workload
+) -> References:
+    """Load and check a set of references.
+
+    Raises:
+        ReferenceImageError: incomplete, damaged, or made from other weights or another workload.
+    """
+    hint = f"restore it from version control, or perfsuite record-references {checkpoint}"
+    manifest = read_json(
+        folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=hint
+    )
+    expected = (
+        ("checkpoint", manifest.checkpoint, checkpoint),
+        ("weights", manifest.identity, identity),
+        ("workload", manifest.workload.digest, workload.digest),
+    )
+    for what, found, wanted in expected:
+        if found != wanted:
+            raise ReferenceImageError(
+                f"{folder} was recorded for {what} {found}, this is {wanted}",
+                hint=f"perfsuite record-references {checkpoint}",
+            )
+    shots = tuple(workload.shots())
+    if len(manifest.images) != len(shots):
+        raise ReferenceImageError(
+            f"{folder / MANIFEST} does not list one image for each shot", hint=hint
+        )
+    latents = _read_tensors(folder, manifest.latents, shots, hint)
+    pixels = _read_tensors(folder, manifest.pixels, exactness_shots(workload), hint)
+    images = tuple(_decode(_read_checked(folder, file, hint)) for file in manifest.images)
+    return References(images, tuple(latents.values()), pixels, folder, manifest)
+
+
+def record_references(
+    folder: Path,
+    *,
+    checkpoint: str,
+    identity: str,
+    workload: Workload,
+    environment: Environment,
+    images: Iterable[GeneratedImage],
+    progress: Callable[[int], None] = lambda done: None,
+) -> References:
+    """Store images as they are made, and the manifest when all are there.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    files, latents, pixels = [], {}, {}
+    kept = {shot.index for shot in exactness_shots(workload)}
+    with deterministically():
+        for image in images:
+            files.append(_store(folder, f"{image.shot.index:02d}.png", encode_png(image.pixels)))
+            # safetensors writes an array's memory as it lies, whatever its strides say.
+            latents[str(image.shot.index)] = np.ascontiguousarray(image.latents)
+            if image.shot.index in kept:
+                pixels[str(image.shot.index)] = np.ascontiguousarray(image.pixels)
+            progress(len(files))
+    manifest = Manifest(
+        SCHEMA,
+        checkpoint,
+        identity,
+        workload,
+        environment,
+        tuple(files),
+        _store(folder, LATENTS, save_tensors(latents)),
+        _store(folder, PIXELS, save_tensors(pixels)),
+    )
+    write_json(folder / MANIFEST, manifest)
+    return load_references(folder, checkpoint=checkpoint, identity=identity, workload=workload)
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """A PNG of 8 bits per channel from height x width x 3 pixels from 0 to 1."""
+    buffer = io.BytesIO()
+    levels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(levels).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _decode(content: bytes) -> Pixels:
+    with Image.open(io.BytesIO(content)) as image:
+        pixels: Pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / np.float32(255)
+    return pixels
+
+
+def _store(folder: Path, name: str, content: bytes) -> StoredFile:
+    write_whole(folder / name, content)
+    return StoredFile(name, hashlib.sha256(content).hexdigest())
+
+
+def _read_tensors(
+    folder: Path, file: StoredFile, shots: Iterable[Shot], hint: str
+) -> dict[int, Latents]:
+    """Tensors of these shots, by the shot's index."""
+    content = _read_checked(folder, file, hint)
+    try:
+        tensors = load_tensors(content)
+        return {shot.index: tensors[str(shot.index)] for shot in shots}
+    except (SafetensorError, KeyError) as error:
+        path = folder / file.name
+        raise ReferenceImageError(f"{path} is incomplete ({error})", hint=hint) from None
+
+
+def _read_checked(folder: Path, file: StoredFile, hint: str) -> bytes:
+    path = folder / file.name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        problem = f"reference {path} cannot be read ({error.strerror})"
+        raise ReferenceImageError(problem, hint=hint) from None
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise ReferenceImageError(f"reference {path} is not what its manifest lists", hint=hint)
+    return content

@@ -1,0 +1,240 @@
+"""What a worker does: builds a tier, times one image when told to, and sleeps in between.
+
+An image is made by turns: after each denoising step the worker says how long it worked, and sleeps
+until it is told to go on. Nothing is judged here, so that both arms are judged by the same code.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors.numpy import save_file
+
+import perfsuite
+from perfsuite.checkpoints import Checkpoint, find_checkpoint
+from perfsuite.device import find_device
+from perfsuite.errors import head_of
+from perfsuite.images.generate import generate, run
+from perfsuite.ladder import BuiltTier, build_tier, find_tiers
+from perfsuite.libraries import quietly
+from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
+from perfsuite.measure.sampling import compiled_graphs
+from perfsuite.workers.protocol import (
+    Begin,
+    Begun,
+    Build,
+    Built,
+    Failed,
+    Finish,
+    Finished,
+    Hello,
+    ImagesMade,
+    MakeImages,
+    Reply,
+    Request,
+    TakeTurn,
+    Turn,
+    WarmedUp,
+    WarmUp,
+    decode_request,
+    encode,
+)
+
+FEWEST_WARMUPS = 3
+MOST_WARMUPS = 12
+WARMUP_S = 20.0
+"""Warm-up ends after so many seconds, settled or not."""
+SETTLED = 0.03
+"""Latency has settled when an image takes as long as the two before it, but for this fraction."""
+Pause = Callable[[Turn], None]
+"""Reports a turn, and comes back when the next one may begin."""
+
+
+def straight_on(turn: Turn) -> None:
+    """The pause of an image that nothing takes turns with."""
+
+
+class Workbench:
+    """A tier in the making, and what was counted so far."""
+
+    def __init__(self) -> None:
+        self._tier: BuiltTier | None = None
+        self._image: Callable[..., object] = lambda: None
+        self._watch: Watch = FakeWatch()
+        self._graphs_at_first = 0
+        self._graphs_before_sampling = 0
+        self._cpu_s = 0.0
+        self._since_s = 0.0
+
+    def answer(self, request: Request, pause: Pause = straight_on) -> Reply:
+        """Do what is asked; an error becomes a reply.
+
+        Args:
+            request: what is asked.
+            pause: called after each turn of an image but the last, which is the reply.
+        """
+        try:
+            return self._do(request, pause)
+        except Exception as error:
+            out_of_memory = isinstance(error, torch.OutOfMemoryError)
+            return Failed(head_of(error), out_of_memory=out_of_memory)
+
+    def _do(self, request: Request, pause: Pause) -> Reply:
+        match request:
+            case Build():
+                return self._build(request)
+            case WarmUp():
+                return self._warm_up(request)
+            case Begin():
+                return self._begin()
+            case TakeTurn():
+                return self._sample(pause)
+            case MakeImages():
+                return self._make_images(Path(request.path))
+            case Finish():
+                return self._finish()
+
+    @property
+    def _built(self) -> BuiltTier:
+        if self._tier is None:
+            raise RuntimeError("nothing is built yet")
+        return self._tier
+
+    def _build(self, request: Build) -> Built:
+        if request.threads is not None:
+            torch.set_num_threads(request.threads)
+        device = find_device(request.device)
+        (tier,) = find_tiers([request.tier])
+        built = build_tier(tier, _checkpoint(request), device)
+        self._tier = built
+        shot = next(request.latency.shots())
+        self._image = lambda **options: run(built.pipeline, request.latency, shot, **options)
+        first_image_s = device.timed(self._image)[0]
+        self._graphs_at_first = compiled_graphs()
+        used, free = _device_memory() if device.is_accelerator else (None, None)
+        return Built(built.build_s, first_image_s, built.findings, used, free)
+
+    def _warm_up(self, request: WarmUp) -> WarmedUp:
+        if request.cores:
+            stay_on(request.cores)
+        device = self._built.device
+        taken: list[float] = []
+        while not is_warm(taken):
+            taken.append(device.timed(self._image)[0])
+        return WarmedUp(tuple(taken))
+
+    def _begin(self) -> Begun:
+        device = self._built.device
+        gc.collect()
+        gc.freeze()  # the libraries are millions of objects: going through them takes a sample long
+        device.reset_peak_memory()
+        self._graphs_before_sampling = compiled_graphs()
+        self._watch = watch_for(device)
+        self._watch.start()
+        self._cpu_s, self._since_s = time.process_time(), time.monotonic()
+        return Begun()
+
+    def _sample(self, pause: Pause) -> Turn:
+        device = self._built.device
+        self._watch.between_samples()
+        gc.collect(0)
+        if device.is_accelerator:
+            return Turn(device.timed(self._image)[0], done=True)
+        start = time.perf_counter()
+
+        def rest(_: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            nonlocal start
+            pause(Turn(time.perf_counter() - start, done=False))
+            start = time.perf_counter()
+            return tensors
+
+        self._image(callback_on_step_end=rest)
+        return Turn(time.perf_counter() - start, done=True)
+
+    def _finish(self) -> Finished:
+        graphs = compiled_graphs()
+        return Finished(
+            memory=self._built.device.peak_memory(),
+            graph_breaks=sum(torch._dynamo.utils.counters["graph_break"].values()),
+            recompiles=graphs - self._graphs_at_first,
+            late_recompiles=graphs - self._graphs_before_sampling,
+            conditions=self._watch.finish(),
+            cpu_s=time.process_time() - self._cpu_s,
+            wall_s=time.monotonic() - self._since_s,
+        )
+
+    def _make_images(self, path: Path) -> ImagesMade:
+        built = self._built
+        workload = built.checkpoint.quality
+        images = [generate(built.pipeline, workload, shot) for shot in workload.shots()]
+        # safetensors writes an array's memory as it lies, whatever its strides say: hence copies.
+        tensors = {f"pixels {image.shot.index}": image.pixels.copy("C") for image in images}
+        tensors |= {f"latents {image.shot.index}": image.latents.copy("C") for image in images}
+        save_file(tensors, path)
+        return ImagesMade(tuple(image.finite for image in images))
+
+
+def is_warm(taken: list[float]) -> bool:
+    """Whether images have been made enough, from the seconds that each took."""
+    if len(taken) < FEWEST_WARMUPS:
+        return False
+    if len(taken) >= MOST_WARMUPS or sum(taken) > WARMUP_S:
+        return True
+    return abs(taken[-1] / statistics.fmean(taken[-3:-1]) - 1) < SETTLED
+
+
+def stay_on(cores: tuple[int, ...]) -> None:
+    """Keep every thread of this process on these cores, where the system can."""
+    tasks = Path("/proc/self/task")
+    if not hasattr(os, "sched_setaffinity") or not tasks.is_dir():
+        return
+    for task in tasks.iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
+def describe() -> Hello:
+    """What this worker is."""
+    packages = {each.metadata["Arm"]: each.version for each in metadata.distributions()}
+    source = Path(perfsuite.__file__).resolve().parent
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    return Hello(str(source), sys.prefix, python, packages)
+
+
+def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
+    """Say hello, then answer until there are no more requests."""
+
+    def pause(turn: Turn) -> None:
+        replies.write(encode(turn))
+        line = requests.readline()
+        if not line:
+            raise SystemExit  # whoever asked is gone: nobody waits for the image
+        if not isinstance(decode_request(line), TakeTurn):
+            raise RuntimeError("an image is under way")
+
+    replies.write(encode(describe()))
+    while line := requests.readline():
+        with quietly():
+            reply = bench.answer(decode_request(line), pause)
+        replies.write(encode(reply))
+
+
+def _checkpoint(request: Build) -> Checkpoint:
+    """The checkpoint, with the work that the gate has set for both arms."""
+    found = find_checkpoint(request.checkpoint)
+    return replace(found, latency=request.latency, quality=request.quality)
+
+
+def _device_memory() -> tuple[int, int | None]:
+    """Bytes of the accelerator that this process holds, and that nobody holds, where known."""
+    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
+    return int(torch.accelerator.max_memory_reserved()), free

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from perfsuite.environments.spec import Interpreter, Requirements, parse_spec
+from perfsuite.errors import SettingsError
+
+
+def environment(folder: Path) -> Path:
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    return folder
+
+
+def test_a_dot_is_this_environment() -> None:
+    assert parse_spec(".") == Interpreter(Path(sys.executable))
+
+
+def test_a_folder_is_a_virtual_environment_and_its_link_is_not_followed(tmp_path: Path) -> None:
+    folder = environment(tmp_path / "venv")
+    assert parse_spec(str(folder)) == Interpreter(folder / "bin" / "python")
+
+
+def test_a_file_is_an_interpreter(tmp_path: Path) -> None:
+    python = environment(tmp_path / "venv") / "bin" / "python"
+    assert parse_spec(str(python)) == Interpreter(python)
+
+
+def test_a_name_may_have_spaces_if_it_is_quoted(tmp_path: Path) -> None:
+    folder = environment(tmp_path / "my venv")
+    assert parse_spec(f"'{folder}'") == Interpreter(folder / "bin" / "python")
+
+
+def test_requirements_may_be_several_and_have_options(tmp_path: Path) -> None:
+    constraints = tmp_path / "constraints.txt"
+    constraints.touch()
+    text = (
+        f"torch==2.14.1 'diffusers>=0.42' --pre --index-url=https://x/y --constraints {constraints}"
+    )
+    assert parse_spec(text) == Requirements(
+        ("torch==2.14.1", "diffusers>=0.42"),
+        ("--pre", "--index-url", "https://x/y", "--constraint", str(constraints)),
+    )
+
+
+def test_a_wheel_is_a_requirement(tmp_path: Path) -> None:
+    wheel = tmp_path / "torch-2.14.1-py3-none-any.whl"
+    wheel.touch()
+    assert parse_spec(str(wheel)) == Requirements((str(wheel),))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "an environment has no name"),
+        ("./nowhere", "./nowhere does not exist"),
+        ("/nowhere/bin/python", "/nowhere/bin/python does not exist"),
+        ("~/nowhere", "~/nowhere does not exist"),
+        ("nowhere.whl", "nowhere.whl does not exist"),
+        ("torch=2.14", "'torch=2.14' is no requirement"),
+        ("torch --force", "--force is no option here: options are --pre, "),
+        ("--pre", "options alone make no environment"),
+        ("torch --index-url", "--index-url has no value"),
+        ("torch --constraints nowhere.txt", "--constraints nowhere.txt does not exist"),
+        ("'torch", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_spec(text)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_python_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is no virtual environment: it has no bin/python"):
+        parse_spec(str(tmp_path))
+
+
+def test_a_file_that_cannot_be_executed_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "python"
+    file.touch()
+    with pytest.raises(SettingsError, match="cannot be executed"):
+        parse_spec(str(file))

@@ -1,0 +1,133 @@
+"""Quantised layers against the same layers at full precision."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from perfsuite.images.layers import (
+    Activation,
+    capture_activations,
+    quantised_layers,
+    score_layer,
+    score_layers,
+)
+from perfsuite.judge import Outcome
+from perfsuite.judge.layers import judge_layers
+from perfsuite.report.messages import describe_layers
+from perfsuite.results.images import LayerScore, LayerThresholds
+
+BARS = LayerThresholds("calibrated on 2 layers", relative_error=0.02, gain_error=0.005)
+
+
+def test_equal_outputs_have_no_error_and_a_gain_of_one() -> None:
+    outputs = torch.randn(8, 4)
+    score = score_layer("a", outputs, outputs)
+    assert score.relative_error == 0
+    assert score.gain == pytest.approx(1)
+
+
+def test_a_scale_that_is_off_shows_in_the_gain() -> None:
+    outputs = torch.randn(8, 4)
+    score = score_layer("a", outputs * 1.02, outputs)
+    assert score.gain == pytest.approx(1.02)
+    assert score.relative_error == pytest.approx(0.02, rel=1e-4)
+
+
+def test_noise_shows_in_the_error_and_not_in_the_gain() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(4096, 16, generator=generator)
+    noisy = outputs + 0.01 * torch.randn(4096, 16, generator=generator)
+    score = score_layer("a", noisy, outputs)
+    assert score.relative_error == pytest.approx(0.01, rel=0.05)
+    assert score.gain == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_outputs_that_are_not_finite_are_infinitely_wrong(value: float) -> None:
+    score = score_layer("a", torch.full((2, 2), value), torch.ones(2, 2))
+    assert math.isinf(score.relative_error)
+    assert judge_layers([score], BARS).outcome is Outcome.REGRESSED
+
+
+def test_healthy_layers_pass_and_the_worst_is_named_first() -> None:
+    verdict = judge_layers([LayerScore("a", 0.01, 1.0), LayerScore("b", 0.015, 1.001)], BARS)
+    assert verdict.outcome is Outcome.PASSED
+    assert [score.layer for score in verdict.scores] == ["b", "a"]
+    assert "worst of 2 is b" in describe_layers(verdict)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        LayerScore("bad", 0.03, 1.0),
+        LayerScore("bad", 0.01, 1.01),
+        LayerScore("bad", 0.01, 0.99),
+        LayerScore("bad", math.nan, 1.0),
+    ],
+)
+def test_one_bad_layer_fails_them_all_and_is_named(bad: LayerScore) -> None:
+    verdict = judge_layers([LayerScore("a", 0.015, 1.0), bad], BARS)
+    assert verdict.outcome is Outcome.REGRESSED
+    assert "layer bad:" in verdict.reason
+
+
+def test_no_quantised_layers_is_nothing_wrong() -> None:
+    verdict = judge_layers([], BARS)
+    assert verdict.outcome is Outcome.PASSED
+    assert "there are none" in describe_layers(verdict)
+
+
+def tiny_pipeline() -> Any:
+    torch.manual_seed(0)
+    unet = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 8))
+    return SimpleNamespace(unet=unet.eval(), vae=nn.Sequential(nn.Linear(8, 8)).eval())
+
+
+def test_activations_are_kept_of_the_calls_that_are_asked_for() -> None:
+    pipeline = tiny_pipeline()
+
+    def make_image() -> None:
+        for step in range(4):
+            pipeline.unet(torch.full((1, 300, 32), float(step)))
+
+    kept = capture_activations(pipeline, ["unet.0"], make_image, calls=(0, 2))
+    assert list(kept) == ["unet.0"]
+    first, later = kept["unet.0"]
+    assert first.inputs.shape == (256, 32)
+    assert (float(first.inputs[0, 0]), float(later.inputs[0, 0])) == (0.0, 2.0)
+
+
+def test_no_hook_stays_behind() -> None:
+    pipeline = tiny_pipeline()
+    with pytest.raises(RuntimeError):
+        capture_activations(pipeline, ["unet.0"], lambda: pipeline.unet(torch.ones(1, 7)))
+    assert not pipeline.unet[0]._forward_hooks
+
+
+def test_layers_that_torchao_has_quantised_are_found_and_scored() -> None:
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+    exact, quantised = tiny_pipeline(), tiny_pipeline()
+    quantize_(quantised.unet, Int8DynamicActivationInt8WeightConfig())
+    layers = quantised_layers(quantised)
+    assert set(layers) == {"unet.0", "unet.2"}
+    kept = capture_activations(exact, layers, lambda: exact.unet(torch.randn(1, 64, 32)))
+    scores = score_layers(layers, kept)
+    assert {score.layer for score in scores} == {"unet.0", "unet.2"}
+    assert all(0 < score.relative_error < 0.03 for score in scores)
+    assert judge_layers(scores, LayerThresholds("", 0.03, 0.01)).outcome is Outcome.PASSED
+
+
+def test_a_layer_is_scored_on_all_calls_that_were_kept() -> None:
+    layer = nn.Linear(2, 2, bias=False)
+    layer.weight.data = torch.eye(2)
+    right, wrong = torch.ones(1, 2), torch.zeros(1, 2)
+    calls = (Activation(right, right), Activation(right, wrong))
+    (score,) = score_layers({"a": layer}, {"a": calls})
+    assert score.relative_error == pytest.approx(1)

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from perfsuite.errors import BaselineError
+from perfsuite.results.migrate import SCHEMA
+from perfsuite.storage import write_json
+from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
+from tests.unit.samples import environment, latency_samples, measurement, workload
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BaselineStore:
+    key = environment().hardware.key
+    return BaselineStore(
+        tmp_path / "committed", tmp_path / "local", key, "pocket", workload().digest
+    )
+
+
+def recorded_run(run_id: str = "1", latency_s: float = 0.2, probe: str = "v1") -> RecordedRun:
+    samples = latency_samples((latency_s,) * 3, probe=probe)
+    return RecordedRun(run_id, environment(), samples)
+
+
+def save(
+    store: BaselineStore,
+    run: RecordedRun,
+    tier: str = "fp32",
+    *,
+    folder: Path | None = None,
+    add: bool = False,
+) -> Path:
+    where = folder or store.committed
+    return store.save_run(where, measurement(tier, run.latency), run, add=add)
+
+
+def loaded(store: BaselineStore) -> Baseline:
+    baseline = store.load()
+    assert baseline is not None
+    return baseline
+
+
+def run_ids(store: BaselineStore, tier: str = "fp32") -> list[str]:
+    return [run.run_id for run in loaded(store).tiers[tier].runs]
+
+
+def test_unknown_hardware_has_no_baseline_and_that_is_no_error(store: BaselineStore) -> None:
+    assert store.find() is None
+    assert store.load() is None
+
+
+def test_a_saved_run_is_found_under_its_hardware_and_checkpoint(store: BaselineStore) -> None:
+    path = save(store, recorded_run("1", 0.2))
+    assert path == store.committed / store.hardware_key / "pocket.json"
+    tier = TierBaseline(0.2, (recorded_run("1", 0.2),))
+    assert loaded(store) == Baseline(
+        SCHEMA, store.hardware_key, "pocket", workload().digest, {"fp32": tier}
+    )
+
+
+def test_raw_samples_come_back_to_the_last_digit(store: BaselineStore) -> None:
+    samples = latency_samples((0.1 + 0.2, 1 / 3, 1e-7), probe_s=(2 / 3, 0.1, 7e5))
+    save(store, RecordedRun("1", environment(), samples))
+    assert loaded(store).tiers["fp32"].runs[0].latency == samples
+
+
+def test_replacing_forgets_earlier_runs_and_adding_keeps_them(store: BaselineStore) -> None:
+    save(store, recorded_run("1"))
+    save(store, recorded_run("2"), add=True)
+    save(store, recorded_run("3"), add=True)
+    assert run_ids(store) == ["1", "2", "3"]
+    save(store, recorded_run("4"), add=False)
+    assert run_ids(store) == ["4"]
+
+
+def test_other_tiers_stay_as_they_are(store: BaselineStore) -> None:
+    save(store, recorded_run("1"), "fp32")
+    save(store, recorded_run("2"), "bf16")
+    before = loaded(store).tiers["fp32"]
+    save(store, recorded_run("3"), "bf16")
+    assert loaded(store).tiers["fp32"] == before
+    assert run_ids(store, "bf16") == ["3"]
+
+
+def test_adding_drops_runs_that_were_made_with_another_probe(store: BaselineStore) -> None:
+    save(store, recorded_run("1", probe="v1"))
+    save(store, recorded_run("2", probe="v1"), add=True)
+    save(store, recorded_run("3", probe="v2"), add=True)
+    assert run_ids(store) == ["3"]
+
+
+def test_the_accepted_latency_is_the_median_of_the_runs_medians(store: BaselineStore) -> None:
+    for number, latency_s in enumerate((0.2, 0.9, 0.3)):
+        save(store, recorded_run(str(number), latency_s), add=True)
+    tier = loaded(store).tiers["fp32"]
+    assert tier.accepted_latency_s == tier.recorded_latency_s == 0.3
+    assert not tier.was_edited
+
+
+def test_an_accepted_latency_that_a_person_has_set_is_noticed(store: BaselineStore) -> None:
+    path = save(store, recorded_run("1", 0.2))
+    text = path.read_text()
+    assert text.count('"accepted_latency_s": 0.2') == 1
+    path.write_text(text.replace('"accepted_latency_s": 0.2', '"accepted_latency_s": 0.15'))
+    tier = loaded(store).tiers["fp32"]
+    assert tier.was_edited
+    assert (tier.accepted_latency_s, tier.recorded_latency_s) == (0.15, 0.2)
+
+
+@pytest.mark.parametrize("latency_s", [0.0, -1.0, float("inf"), float("nan")])
+def test_an_accepted_latency_that_is_none_is_refused(latency_s: float) -> None:
+    with pytest.raises(ValueError, match="is none"):
+        TierBaseline(latency_s, (recorded_run(),))
+
+
+def test_a_tier_without_runs_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a recorded run"):
+        TierBaseline(0.2, ())
+
+
+def test_an_impossible_sample_in_the_file_is_refused_with_its_place(store: BaselineStore) -> None:
+    path = save(store, recorded_run("1", 0.25))
+    path.write_text(path.read_text().replace("0.25,", "-0.25,"))
+    with pytest.raises(BaselineError, match=r"-0\.25 s") as caught:
+        store.load()
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("hardware", {"hardware_key": "cuda-b200"}),
+        ("checkpoint", {"checkpoint": "sdxl"}),
+        ("workload", {"workload": "0123456789ab"}),
+    ],
+)
+def test_a_baseline_of_something_else_is_refused(
+    what: str, other: dict[str, str], store: BaselineStore
+) -> None:
+    path = save(store, recorded_run())
+    write_json(path, replace(loaded(store), **other))  # type: ignore[arg-type]
+    with pytest.raises(BaselineError) as caught:
+        store.load()
+    message = str(caught.value)
+    assert message.startswith(f"{path} was recorded for {what} {next(iter(other.values()))}, ")
+    assert message.endswith("record anew with --perf-update")
+
+
+def test_baselines_of_other_hardware_lie_elsewhere_and_are_not_found(store: BaselineStore) -> None:
+    save(store, recorded_run())
+    assert replace(store, hardware_key="cuda-b200").load() is None
+
+
+def test_a_committed_baseline_goes_before_a_local_one(store: BaselineStore) -> None:
+    save(store, recorded_run("local"), folder=store.local)
+    assert run_ids(store) == ["local"]
+    save(store, recorded_run("committed"), folder=store.committed)
+    assert run_ids(store) == ["committed"]
+    assert store.find() == store.path(store.committed)
+
+
+@pytest.mark.parametrize("add", [True, False])
+def test_a_truncated_file_stops_the_run_and_is_not_overwritten(
+    add: bool, store: BaselineStore
+) -> None:
+    path = save(store, recorded_run())
+    path.write_bytes(path.read_bytes()[:100])
+    for attempt in (store.load, lambda: save(store, recorded_run("2"), add=add)):
+        with pytest.raises(BaselineError, match="truncated") as caught:
+            attempt()
+        assert str(path) in str(caught.value)
+    assert len(path.read_bytes()) == 100
+
+
+def test_a_newer_baseline_is_not_overwritten(store: BaselineStore) -> None:
+    path = save(store, recorded_run())
+    newer = path.read_text().replace('"schema": 1', '"schema": 2')
+    path.write_text(newer)
+    with pytest.raises(BaselineError, match="has schema 2"):
+        save(store, recorded_run("2"))
+    assert path.read_text() == newer

@@ -1,0 +1,174 @@
+"""A worker's process as the gate sees it, played by small scripts that import nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
+from perfsuite.results.ab import Arm
+from perfsuite.workers.client import Launch, OutOfDeviceMemory, Timeouts, WorkerProcess
+from perfsuite.workers.protocol import Turn
+
+IMPATIENT = Timeouts(start_s=5.0, build_s=0.5, image_s=0.5)
+
+
+class Stage:
+    """A folder in which scripts play interpreters."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "perfsuite").mkdir()
+        greeting = f'{{"message":"Hello","source":"{folder / "perfsuite"}","prefix":"/env",'
+        self.hello = greeting + '"python":"3.11.0","packages":{}}'
+
+    def play(self, *lines: str, name: Arm = Arm.TREATMENT) -> WorkerProcess:
+        """A arm whose interpreter is a Python script of these lines."""
+        python = self.folder / "python"
+        head = (f"#!{sys.executable}", "import os, sys, time", "out = sys.stdout")
+        python.write_text("\n".join((*head, *lines)) + "\n")
+        python.chmod(0o755)
+        return self.arm(python, name)
+
+    def arm(self, python: Path, name: Arm = Arm.TREATMENT) -> WorkerProcess:
+        log = self.folder / "log"
+        launch = Launch(name, python, self.folder, log, self.folder, self.folder / "cache")
+        return WorkerProcess(launch, IMPATIENT)
+
+    def greets(self) -> str:
+        return f"print({self.hello!r}, flush=True)"
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+REPLIES = "sys.stdin.readline(); print({!r}, flush=True)"
+
+
+def test_a_worker_greets_and_answers(stage: Stage) -> None:
+    arm = stage.play(
+        stage.greets(), REPLIES.format('{"message":"Turn","seconds":0.25,"done":true}')
+    )
+    assert arm.start().prefix == "/env"
+    assert arm.turn() == Turn(0.25, done=True)
+    arm.close()
+
+
+def test_a_worker_that_dies_is_named_with_its_last_words(stage: Stage) -> None:
+    arm = stage.play(stage.greets(), "sys.stdin.readline()", "sys.exit('no such kernel')")
+    arm.start()
+    with pytest.raises(WorkerFailed, match=r"treatment worker ended with 1 \(no such kernel\)"):
+        arm.turn()
+    arm.close()
+
+
+def test_a_worker_that_was_killed_names_the_signal(stage: Stage) -> None:
+    arm = stage.play(stage.greets(), "sys.stdin.readline()", "os.kill(os.getpid(), 9)")
+    arm.start()
+    with pytest.raises(WorkerFailed, match="was killed by SIGKILL: free memory"):
+        arm.turn()
+    arm.close()
+
+
+def test_a_worker_that_hangs_is_given_up_and_ended(stage: Stage) -> None:
+    arm = stage.play(stage.greets(), "time.sleep(60)")
+    arm.start()
+    with pytest.raises(WorkerFailed, match=r"has not answered for 0\.5 s"):
+        arm.turn()
+    start = time.monotonic()
+    arm.close()
+    assert time.monotonic() - start < 5
+
+
+def test_a_worker_that_answers_out_of_turn_is_not_believed(stage: Stage) -> None:
+    arm = stage.play(stage.greets(), REPLIES.format('{"message":"Begun"}'))
+    arm.start()
+    with pytest.raises(WorkerFailed, match="answered out of turn"):
+        arm.turn()
+    arm.close()
+
+
+@pytest.mark.parametrize("name", list(Arm))
+def test_an_error_in_the_worker_is_that_sides_failure(stage: Stage, name: Arm) -> None:
+    failed = '{"message":"Failed","error":"RuntimeError: bad graph"}'
+    arm = stage.play(stage.greets(), REPLIES.format(failed), name=name)
+    arm.start()
+    with pytest.raises(ArmFailed, match="RuntimeError: bad graph: its log is ") as caught:
+        arm.turn()
+    assert caught.value.treatment is (name is Arm.TREATMENT)
+    arm.close()
+
+
+def test_too_little_memory_on_the_device_is_told_apart(stage: Stage) -> None:
+    failed = '{"message":"Failed","error":"OutOfMemoryError: CUDA","out_of_memory":true}'
+    arm = stage.play(stage.greets(), REPLIES.format(failed))
+    arm.start()
+    with pytest.raises(OutOfDeviceMemory):
+        arm.turn()
+    arm.close()
+
+
+def test_an_environment_that_lacks_a_library_is_broken(stage: Stage) -> None:
+    failed = '{"message":"Failed","error":"ModuleNotFoundError: No module named \'diffusers\'"}'
+    arm = stage.play(f"print({failed!r}, flush=True)")
+    with pytest.raises(EnvironmentBroken, match=r"No module named 'diffusers'.*--treatment"):
+        arm.start()
+    arm.close()
+
+
+def test_a_worker_that_runs_another_perfsuite_is_refused(stage: Stage) -> None:
+    other = stage.hello.replace(str(stage.folder / "perfsuite"), "/elsewhere/perfsuite")
+    arm = stage.play(f"print({other!r}, flush=True)")
+    with pytest.raises(EnvironmentBroken, match="runs the perfsuite of /elsewhere/perfsuite"):
+        arm.start()
+    arm.close()
+
+
+def test_an_interpreter_that_does_not_start_is_an_environment_that_is_broken(
+    stage: Stage,
+) -> None:
+    python = stage.folder / "python"
+    python.write_text("not a program")
+    python.chmod(0o755)
+    with pytest.raises(EnvironmentBroken, match="does not start"):
+        stage.arm(python)
+
+
+def test_closing_ends_what_the_worker_has_started_too(stage: Stage) -> None:
+    child = stage.folder / "child"
+    arm = stage.play(
+        "import subprocess",
+        f"open({str(child)!r}, 'w').write(str(subprocess.Popen(['sleep', '60']).pid))",
+        stage.greets(),
+        "time.sleep(60)",
+    )
+    arm.start()
+    pid = int(child.read_text())
+    arm.close()
+    deadline = time.monotonic() + 5
+    while _runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _runs(pid)
+
+
+def test_waiting_workers_are_told_to_sleep_and_share_no_cache(tmp_path: Path) -> None:
+    launch = Launch(Arm.CONTROL, Path("python"), tmp_path, tmp_path, tmp_path, tmp_path / "c")
+    variables = launch.environment
+    assert variables["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert variables["PYTHONPATH"] == str(tmp_path)
+    assert variables["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "c" / "inductor")
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is alive; one that has ended and that nobody has buried is not."""
+    try:
+        os.kill(pid, 0)
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
