@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from perfsuite.ladder import BuiltTier, Tier
     from perfsuite.measure import Measurement, Sampler
-    from perfsuite.results.images import LayersVerdict, QualityVerdict
-    from perfsuite.results.verdict import LatencyVerdict
+    from perfsuite.results.verdict import Verdict
     from perfsuite.session.run import Run
 
 _Judged = TypeVar("_Judged")
@@ -159,12 +158,15 @@ def pytest_terminal_summary(
     run = config.stash.get(_RUN, None)
     if run is None or not run.record.tiers:
         return
-    from perfsuite.report import render_console
+    from perfsuite.report.console import render_console
+    from perfsuite.report.session import session_document
 
     writer = terminalreporter._tw
     terminalreporter.section("perfsuite")
     terminalreporter.write(
-        render_console(run.record, width=writer.fullwidth, colour=writer.hasmarkup)
+        render_console(
+            session_document(run.record), width=writer.fullwidth, colour=writer.hasmarkup
+        )
     )
     last_error = config.stash.get(_LAST_ERROR, None)
     if last_error:
@@ -223,7 +225,7 @@ def measurement(
 @pytest.fixture
 def latency_verdict(
     measurement: Measurement, perf_run: Run, benchmark: BenchmarkFixture
-) -> LatencyVerdict:
+) -> Verdict:
     """The verdict on the tier's latency; it stands in the record and in pytest-benchmark's JSON."""
     import msgspec
 
@@ -235,7 +237,7 @@ def latency_verdict(
 
 
 @pytest.fixture
-def quality_verdict(tier: BuiltTier, perf_run: Run, pytestconfig: pytest.Config) -> QualityVerdict:
+def quality_verdict(tier: BuiltTier, perf_run: Run, pytestconfig: pytest.Config) -> Verdict:
     """The verdict on the tier's images against the fp32 references."""
     with _working(pytestconfig, perf_run, tier.tier) as progress, quietly():
         return perf_run.judge_images(tier, progress)
@@ -244,7 +246,7 @@ def quality_verdict(tier: BuiltTier, perf_run: Run, pytestconfig: pytest.Config)
 @pytest.fixture
 def exactness_verdict(
     request: pytest.FixtureRequest, perf_run: Run, pytestconfig: pytest.Config
-) -> QualityVerdict:
+) -> Verdict:
     """The verdict on what must not change numbers beyond rounding: exact changes, in fp32."""
     return _judged(request.param, perf_run, perf_run.judge_exactness, pytestconfig)
 
@@ -252,7 +254,7 @@ def exactness_verdict(
 @pytest.fixture
 def layers_verdict(
     request: pytest.FixtureRequest, perf_run: Run, pytestconfig: pytest.Config
-) -> LayersVerdict:
+) -> Verdict:
     """The verdict on a tier's quantised layers, one by one."""
     return _judged(request.param, perf_run, perf_run.judge_layers, pytestconfig)
 
@@ -264,20 +266,14 @@ def enforce(pytestconfig: pytest.Config) -> Callable[[Any], None]:
     `regressed` fails. What is neither pass nor fail skips with its reason, or fails with
     `--perf-strict`; `no baseline` always skips.
     """
-    from perfsuite.judge import LatencyVerdict, Outcome
-    from perfsuite.report.messages import describe_latency, describe_layers, describe_quality
-    from perfsuite.results.images import LayersVerdict
+    from perfsuite.report.messages import describe
+    from perfsuite.results.verdict import Outcome
 
     strict = pytestconfig.stash[_SETTINGS].strict
 
-    def act(verdict: LatencyVerdict | QualityVerdict | LayersVerdict) -> None:
+    def act(verdict: Verdict) -> None:
         __tracebackhide__ = True
-        if isinstance(verdict, LatencyVerdict):
-            message = describe_latency(verdict)
-        elif isinstance(verdict, LayersVerdict):
-            message = describe_layers(verdict)
-        else:
-            message = describe_quality(verdict)
+        message = describe(verdict)
         undecided = (Outcome.INCONCLUSIVE, Outcome.INVALID)
         if verdict.outcome is Outcome.REGRESSED or (strict and verdict.outcome in undecided):
             pytest.fail(message, pytrace=False)

@@ -18,10 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from perfsuite.images.generate import GeneratedImage
-from perfsuite.judge import invalid_reason
+from perfsuite.judge.validity import invalid_reason
 from perfsuite.progress import Progress, silent
 from perfsuite.results.ab import Arm, BlockRecord, StartFacts, TimedSample
 from perfsuite.results.machine import Conditions
+from perfsuite.results.reasons import CompiledWhileSampling, Reason
 from perfsuite.workers.client import OutOfDeviceMemory, Worker
 from perfsuite.workers.protocol import Build, Built, Finished, Hello, WarmedUp
 
@@ -93,7 +94,7 @@ class BlockTaker:
             for arm in self._arms.values():
                 arm.close()
 
-    def record(self, spoilt: str | None = None) -> BlockRecord:
+    def record(self, spoilt: Reason | None = None) -> BlockRecord:
         """What is known of the block by now.
 
         Args:
@@ -106,7 +107,7 @@ class BlockTaker:
             samples=tuple(self._samples),
             starts=starts,
             sampling_s=self._sampling_s,
-            spoilt=spoilt or self._disqualification(starts),
+            spoilt=spoilt or self._spoilt(starts),
             turns=self._turns,
         )
 
@@ -229,14 +230,14 @@ class BlockTaker:
             conditions=finished.conditions if other is None else _without(other, finished),
         )
 
-    def _disqualification(self, starts: dict[Arm, StartFacts]) -> str | None:
+    def _spoilt(self, starts: dict[Arm, StartFacts]) -> Reason | None:
         for name, facts in starts.items():
             if name is Arm.CONTROL and facts.late_recompiles:
-                return f"the control compiled {facts.late_recompiles} graphs while it was sampled"
+                return CompiledWhileSampling(facts.late_recompiles, "control")
             spoilt = invalid_reason(
                 facts.conditions, cores=self.work.usable_cores, threads=self.work.threads
             )
-            if spoilt:
+            if spoilt is not None:
                 return spoilt
         return None
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from perfsuite.images.calibration import thresholds_of
 from perfsuite.images.generate import GeneratedImage
-from perfsuite.images.metrics import as_eight_bits, visible_faults
-from perfsuite.images.scoring import score_image
-from perfsuite.judge import Outcome
+from perfsuite.images.metrics import visible_faults
+from perfsuite.images.references import References, references_of
 from perfsuite.judge.counters import between_arms
-from perfsuite.judge.images import judge_scores
+from perfsuite.judge.images import REFERENCE_THRESHOLDS, judge_images
 from perfsuite.ladder import Tier
-from perfsuite.results.images import Calibration, ImageScore, QualityVerdict, Thresholds
-from perfsuite.session.images import REFERENCE_THRESHOLDS, is_reference_tier, thresholds_of
-from perfsuite.stores.references import References
+from perfsuite.ladder.table import is_reference_tier
+from perfsuite.results.images import Calibration, ImageEvidence, ImageScore, Thresholds
+from perfsuite.results.reasons import ControlAtFault, ImageFaults
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workload import Workload
 
 Images = tuple[GeneratedImage, ...]
@@ -39,30 +40,25 @@ class ArmImages:
             return REFERENCE_THRESHOLDS
         return thresholds_of(tier, self.calibration)
 
-    def against_references(self, tier: Tier, images: Images) -> QualityVerdict | None:
+    def against_references(self, tier: Tier, images: Images) -> Verdict | None:
         """Images against fp32; None without references, or for a tier that has its own."""
         if self.references is None or tier.reference is not None:
             return None
-        scores = tuple(
-            score_image(image, self.workload, self.references.image(image.shot), latents)
-            for image, latents in zip(images, self.references.latents, strict=True)
-        )
-        return judge_scores(scores, self.thresholds(tier))
+        return judge_images(self.references.score(images, self.workload), self.thresholds(tier))
 
-    def against_each_other(self, tier: Tier, control: Images, treatment: Images) -> QualityVerdict:
+    def against_each_other(self, tier: Tier, control: Images, treatment: Images) -> Verdict:
         """The treatment's images against the control's; `invalid` if those are at fault."""
         thresholds = between_arms(self.thresholds(tier))
         for image in control:
             faults = self._faults(image)
             if faults:
-                reason = f"the control's own images are at fault: {'; '.join(faults)}"
+                found = ImageFaults(faults, image.shot.prompt, image.shot.seed)
                 shown = ImageScore(image.shot.prompt, image.shot.seed, None, None, faults=faults)
-                return QualityVerdict(Outcome.INVALID, reason, thresholds, (shown,))
-        scores = tuple(
-            score_image(new, self.workload, as_eight_bits(old.pixels), old.latents)
-            for old, new in zip(control, treatment, strict=True)
-        )
-        return judge_scores(scores, thresholds)
+                evidence = ImageEvidence(thresholds, (shown,))
+                at_fault = (ControlAtFault(found),)
+                return Verdict(Metric.SAME_IMAGES, Outcome.INVALID, at_fault, images=evidence)
+        scores = references_of(control, self.workload).score(treatment, self.workload)
+        return judge_images(scores, thresholds)
 
     def _faults(self, image: GeneratedImage) -> tuple[str, ...]:
         """Why nothing can be held against an image."""

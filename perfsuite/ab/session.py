@@ -18,6 +18,7 @@ from perfsuite.judge.paired import compare, is_settled
 from perfsuite.ladder import Tier, is_compiled
 from perfsuite.progress import Progress
 from perfsuite.results.ab import Arm, ArmFacts, Failure, GateRecord, TierGate, save_gate
+from perfsuite.results.reasons import BlockUnfinished, Reason
 from perfsuite.workers.client import Worker
 from perfsuite.workers.protocol import Hello
 
@@ -103,7 +104,7 @@ class Session:
             self._progress(number),
             self.clock,
         )
-        spoilt: str | None = "the block was not finished"
+        spoilt: Reason | None = BlockUnfinished()
         try:
             block = taker.take()
             spoilt = None

@@ -16,8 +16,7 @@ from perfsuite.bisect.search import bisect
 from perfsuite.environments.spec import Requirements, Spec
 from perfsuite.environments.versions import at_version
 from perfsuite.errors import EnvironmentBroken, GateError
-from perfsuite.judge import Outcome
-from perfsuite.judge.counters import gravest
+from perfsuite.report.messages import say_all
 from perfsuite.results.ab import GateRecord, TierGate
 from perfsuite.results.bisection import (
     Answer,
@@ -27,7 +26,7 @@ from perfsuite.results.bisection import (
     Trial,
     bisection_path,
 )
-from perfsuite.results.verdict import Metric
+from perfsuite.results.verdict import Metric, Outcome, gravest
 from perfsuite.storage import write_json
 
 
@@ -194,7 +193,7 @@ def read_trial(tier: TierGate, question: Question, version: str, against: str) -
         Outcome.IMPROVED: Answer.GOOD,
     }
     answer = answers.get(worst, Answer.UNKNOWN) if worst else Answer.UNKNOWN
-    note = verdict.reason if verdict else f"{tier.tier} has no {question.value} to judge"
+    note = "" if verdict else f"{tier.tier} has no {question.value} to judge"
     return Trial(version, against, answer, note, verdict)
 
 
@@ -230,5 +229,6 @@ def halfway(bad: Trial) -> float | None:
 def _why(trial: Trial) -> str:
     if trial.verdict is None:
         return trial.note
-    said = trial.verdict.outcome.value
-    return f"{said}: {trial.note}" if trial.note else said
+    said = trial.note or say_all(trial.verdict.reasons)
+    outcome = trial.verdict.outcome.value
+    return f"{outcome}: {said}" if said else outcome

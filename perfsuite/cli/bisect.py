@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, progress_line, publish
+from perfsuite.cli.common import ended_like_ctrl_c, progress_line, publish, show
 from perfsuite.cli.gate import BUDGET_S, COULD_NOT_RUN, INTERRUPTED, open_workers
 from perfsuite.errors import GateError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
@@ -75,12 +73,11 @@ def bisect(
     except KeyboardInterrupt:
         click.echo("interrupted; what was tried is kept under bisections/", err=True)
         raise SystemExit(INTERRUPTED) from None
-    from perfsuite.report.bisect import render_bisection_console, render_bisection_markdown
+    from perfsuite.report.bisect import bisection_document
 
-    width = min(shutil.get_terminal_size().columns, 100)
-    shown = render_bisection_console(record, width=width, colour=sys.stdout.isatty())
-    click.echo(shown, nl=False)
-    publish(render_bisection_markdown(record), markdown)
+    document = bisection_document(record)
+    show(document)
+    publish(document, markdown)
     if record.result is None:
         raise SystemExit(NOT_CONFIRMED)
 

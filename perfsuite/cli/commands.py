@@ -41,10 +41,13 @@ def tiers() -> None:
     with quietly():
         from perfsuite.ladder import summarise
         from perfsuite.ladder import tiers as registered
-        from perfsuite.report import render_tiers
+    from perfsuite.report.console import render_console
+    from perfsuite.report.ladder import ladder_document
+
     width = min(shutil.get_terminal_size().columns, 100)
     rows = [summarise(tier) for tier in registered()]
-    click.echo(render_tiers(rows, width=width, colour=sys.stdout.isatty()), nl=False)
+    document = ladder_document(rows)
+    click.echo(render_console(document, width=width, colour=sys.stdout.isatty()), nl=False)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

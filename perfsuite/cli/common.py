@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from perfsuite.libraries import import_libraries
 from perfsuite.progress import ProgressLine
@@ -18,6 +21,7 @@ from perfsuite.storage import write_whole
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 if TYPE_CHECKING:
+    from perfsuite.report.table import Document
     from perfsuite.session.run import Run
 
 
@@ -73,8 +77,20 @@ def ended_like_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def publish(text: str, markdown: Path | None) -> None:
+def show(document: Document) -> None:
+    """Print a report."""
+    from perfsuite.report.console import render_console
+
+    width = min(shutil.get_terminal_size().columns, 100)
+    shown = render_console(document, width=width, colour=sys.stdout.isatty())
+    click.echo(shown, nl=False)
+
+
+def publish(document: Document, markdown: Path | None) -> None:
     """Write Markdown to the file that was asked for, and to the summary of a CI system's job."""
+    from perfsuite.report.markdown import render_markdown
+
+    text = render_markdown(document)
     if markdown is not None:
         write_whole(markdown, text.encode())
     summary = os.environ.get(SUMMARY_VARIABLE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, publish
+from perfsuite.cli.common import ended_like_ctrl_c, publish, show
 from perfsuite.errors import GateError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
@@ -134,9 +133,8 @@ def open_workers(
 
 
 def _report(record: GateRecord, markdown: Path | None) -> None:
-    from perfsuite.report.ab import render_gate_console, render_gate_markdown
+    from perfsuite.report.ab import gate_document
 
-    width = min(shutil.get_terminal_size().columns, 100)
-    colour = sys.stdout.isatty()
-    click.echo(render_gate_console(record, width=width, colour=colour), nl=False)
-    publish(render_gate_markdown(record), markdown)
+    document = gate_document(record)
+    show(document)
+    publish(document, markdown)

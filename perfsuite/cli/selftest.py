@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, prepare, progress_line
+from perfsuite.cli.common import ended_like_ctrl_c, prepare, progress_line, show
 from perfsuite.cli.gate import BUDGET_S, open_workers
 from perfsuite.errors import ReferenceImageError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
@@ -18,6 +16,7 @@ from perfsuite.settings import resolve_settings
 
 if TYPE_CHECKING:
     from perfsuite.progress import ProgressLine
+    from perfsuite.report.table import Document
     from perfsuite.selftest.latency.trials import TrialPlan
     from perfsuite.selftest.quality.trial import Report
     from perfsuite.session.run import Run
@@ -97,7 +96,9 @@ def selftest(
         return
     with progress_line() as line, quietly():
         report = _try_all(run, only, line)
-    _write(report, run.settings.out / "selftest")
+    from perfsuite.selftest.quality.report import quality_document
+
+    _keep("quality", report, quality_document(report), run.settings.out / "selftest")
     enough = report.caught >= REQUIRED_SHARE * len(report.faults)
     if not enough or report.alarms:
         raise SystemExit(1)
@@ -112,40 +113,31 @@ def _try_latency(kind: str, checkpoint: str, tiers: str | None, device: str, out
         plan = replace(plan, tiers=tuple(tiers.split(",")))
     folder = _check_plan(plan, out) / "selftest"
     from perfsuite.selftest.latency.campaign import report_on, run_trials
-    from perfsuite.selftest.latency.report import render_console, render_markdown
-    from perfsuite.storage import write_json, write_whole
+    from perfsuite.selftest.latency.report import latency_selftest_document
 
     with progress_line() as line:
         line.begin("selftest")
         trials = run_trials(plan, folder / "latency", line.update)
     report = report_on(trials, plan)
-    width = shutil.get_terminal_size().columns
-    click.echo(render_console(report, width=width, colour=sys.stdout.isatty()), nl=False)
-    write_json(folder / "latency.json", report)
-    write_whole(folder / "latency.md", render_markdown(report).encode())
-    click.echo(f"written: {folder / 'latency.json'} and latency.md")
+    _keep("latency", report, latency_selftest_document(report), folder)
     if report.false_alarms:
         raise SystemExit(1)
 
 
 def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats: int) -> None:
-    """Make the tries that are not there yet, judge all, print and keep the table."""
+    """Make the trials that are not there yet, judge all, print and keep the table."""
     with quietly():
         import_libraries()
         from perfsuite.ab.plan import prepare_gate
-        from perfsuite.selftest.ab.campaign import make_try
-        from perfsuite.selftest.ab.report import render_console, render_markdown
-        from perfsuite.selftest.ab.tries import (
+        from perfsuite.selftest.ab.campaign import make_trial
+        from perfsuite.selftest.ab.report import gate_selftest_document
+        from perfsuite.selftest.ab.trials import (
             TIERS,
-            TryPlan,
-            load_tries,
+            GateTrialPlan,
+            experiment,
             report_on,
-            save_try,
-            tries_for,
-            try_path,
+            trials_for,
         )
-        from perfsuite.selftest.folder import agree_on_plan
-    from perfsuite.storage import write_json, write_whole
 
     given: dict[str, Any] = {
         "checkpoint": checkpoint,
@@ -157,17 +149,15 @@ def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats
     settings = resolve_settings(given, Path.cwd())
     plan = prepare_gate(settings, ".", ".", Path.cwd())
     folder = settings.out / "selftest" / "gate"
-    agree_on_plan(folder, TryPlan.of(plan))
+    trials = experiment(folder, GateTrialPlan.of(plan))
     with ended_like_ctrl_c(), progress_line() as line:
-        for number in range(tries_for(repeats)):
-            if not try_path(folder, number).is_file():
-                save_try(folder, make_try(plan, number, open_workers, line))
-    report = report_on(load_tries(folder), [tier.name for tier in plan.tiers])
-    width = shutil.get_terminal_size().columns
-    click.echo(render_console(report, width=width, colour=sys.stdout.isatty()), nl=False)
-    write_json(folder.parent / "gate.json", report)
-    write_whole(folder.parent / "gate.md", render_markdown(report).encode())
-    click.echo(f"written: {folder.parent / 'gate.json'} and gate.md")
+        done = trials.carry_out(
+            trials_for(repeats),
+            lambda number: make_trial(plan, number, open_workers, line),
+            line.update,
+        )
+    report = report_on(done, [tier.name for tier in plan.tiers])
+    _keep("gate", report, gate_selftest_document(report), folder.parent)
     if report.false_alarms:
         raise SystemExit(1)
 
@@ -212,7 +202,7 @@ def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
     if not chosen:
         raise SettingsError(f"no fault is named like {', '.join(only)}", hint="leave out --only")
     folder = run.settings.out / "selftest"
-    gate = ImageGate(run.references, run.calibration, folder)
+    gate = ImageGate(run.references, run.calibration, folder, run.environment)
     report = Report(run.checkpoint.name, run.record.identity)
     for trial in () if only else try_tiers(run, gate, line.begin, line.update):
         report = replace(report, healthy=(*report.healthy, trial))
@@ -227,11 +217,12 @@ def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
     return report
 
 
-def _write(report: Report, folder: Path) -> None:
-    from perfsuite.selftest.quality.report import render_console, render_markdown
+def _keep(name: str, report: object, document: Document, folder: Path) -> None:
+    """Print a report, and keep it as data and as a page."""
+    from perfsuite.report.markdown import render_markdown
     from perfsuite.storage import write_json, write_whole
 
-    click.echo(render_console(report, width=shutil.get_terminal_size().columns), nl=False)
-    write_json(folder / "quality.json", report)
-    write_whole(folder / "quality.md", render_markdown(report).encode())
-    click.echo(f"written: {folder / 'quality.json'} and quality.md")
+    show(document)
+    write_json(folder / f"{name}.json", report)
+    write_whole(folder / f"{name}.md", render_markdown(document, depth=1).encode())
+    click.echo(f"written: {folder / name}.json and {name}.md")

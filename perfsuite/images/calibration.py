@@ -23,6 +23,7 @@ from pathlib import Path
 from scipy import stats
 
 from perfsuite.errors import CalibrationError
+from perfsuite.ladder.table import Tier
 from perfsuite.results.images import (
     Calibration,
     ImageScore,
@@ -207,3 +208,9 @@ def _spread(
         other_seed=as_score(min(others)),
         values=tuple(round(as_score(error), 7) for error in errors),
     )
+
+
+def thresholds_of(tier: Tier, calibration: Calibration | None) -> Thresholds:
+    """Calibrated thresholds of a tier's images; without a calibration those of its row."""
+    known = calibration.thresholds(tier.name) if calibration else None
+    return known or Thresholds("the tier's row, not calibrated", worst_ssim=tier.min_ssim)

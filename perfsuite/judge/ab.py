@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable
 from typing import TypeVar
 
-from perfsuite.judge import Outcome
 from perfsuite.judge.counters import (
     judge_compile,
     judge_count,
@@ -17,7 +16,8 @@ from perfsuite.judge.counters import (
 from perfsuite.judge.paired import Block, judge_paired
 from perfsuite.results.ab import Arm, BlockRecord, StartFacts, TierGate
 from perfsuite.results.policy import PairedPolicy
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.reasons import NoStartMeasured, TooFewStarts
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 FEWEST_BLOCKS = 2
 """One start of each arm cannot show how much starts differ."""
@@ -33,7 +33,7 @@ def paired_blocks(tier: TierGate) -> tuple[Block, ...]:
     )
 
 
-def judge_tier(tier: TierGate, policy: PairedPolicy) -> tuple[MetricVerdict, ...]:
+def judge_tier(tier: TierGate, policy: PairedPolicy) -> tuple[Verdict, ...]:
     """Every verdict that the blocks so far allow."""
     verdicts = [_judge_latency(tier, policy)]
     if tier.usable:
@@ -53,20 +53,19 @@ def compile_seconds(block: BlockRecord, arm: Arm) -> float:
     return max(block.starts[arm].first_image_s - usual_s, _SHORTEST_COMPILE_S)
 
 
-def _judge_latency(tier: TierGate, policy: PairedPolicy) -> MetricVerdict:
+def _judge_latency(tier: TierGate, policy: PairedPolicy) -> Verdict:
     if len(tier.usable) >= FEWEST_BLOCKS:
         return judge_paired(paired_blocks(tier), policy, tier.spent_s)
-    spoilt = [block.spoilt for block in tier.blocks if block.spoilt]
-    reason = spoilt[-1] if spoilt else "fewer than two starts of both arms"
-    return MetricVerdict(Metric.LATENCY, Outcome.INVALID, reason)
+    spoilt = [block.spoilt for block in tier.blocks if block.spoilt is not None]
+    return Verdict(Metric.LATENCY, Outcome.INVALID, (spoilt[-1] if spoilt else TooFewStarts(),))
 
 
-def _judge_memory(tier: TierGate, policy: PairedPolicy) -> MetricVerdict:
+def _judge_memory(tier: TierGate, policy: PairedPolicy) -> Verdict:
     control, treatment = _of_both(tier, lambda facts: facts.memory.peak_bytes)
     return judge_memory(control, treatment, policy.tolerance)
 
 
-def _judge_compilation(tier: TierGate, policy: PairedPolicy) -> list[MetricVerdict]:
+def _judge_compilation(tier: TierGate, policy: PairedPolicy) -> list[Verdict]:
     if not tier.compiles:
         return []
     return [
@@ -75,18 +74,16 @@ def _judge_compilation(tier: TierGate, policy: PairedPolicy) -> list[MetricVerdi
     ]
 
 
-def _judge_compile(
-    tier: TierGate, metric: Metric, policy: PairedPolicy, *, cold: bool
-) -> MetricVerdict:
+def _judge_compile(tier: TierGate, metric: Metric, policy: PairedPolicy, *, cold: bool) -> Verdict:
     blocks = [block for block in tier.usable if block.cold is cold]
     if not blocks:
-        return MetricVerdict(metric, Outcome.INVALID, f"no start gave a {metric.value} to judge")
+        return Verdict(metric, Outcome.INVALID, (NoStartMeasured(metric.value),))
     control = [compile_seconds(block, Arm.CONTROL) for block in blocks]
     treatment = [compile_seconds(block, Arm.TREATMENT) for block in blocks]
     return judge_compile(metric, control, treatment, policy.alpha)
 
 
-def _judge_counts(tier: TierGate) -> list[MetricVerdict]:
+def _judge_counts(tier: TierGate) -> list[Verdict]:
     breaks = _of_both(tier, lambda facts: facts.graph_breaks)
     recompiles = _of_both(tier, lambda facts: facts.recompiles)
     return [

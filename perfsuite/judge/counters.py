@@ -1,6 +1,6 @@
 """What is judged of two arms beside latency: memory, compilation, counters and images. Pure.
 
-Each of these is known once per start of a arm, not once per image, so none has samples enough for
+Each of these is known once per start of an arm, not once per image, so none has samples enough for
 an interval of its own. What scatters (compile time) is held against a spread that is assumed and
 stated; what hardly scatters (memory) has to be larger in every start; what does not scatter at all
 (counters) has to be equal.
@@ -10,14 +10,23 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from scipy import stats
 
-from perfsuite.results.images import QualityVerdict, Thresholds
-from perfsuite.results.verdict import Metric, MetricVerdict, Outcome
+from perfsuite.results.images import Thresholds
+from perfsuite.results.reasons import (
+    AgainstControl,
+    ControlAtFault,
+    CountChanged,
+    ImageFaults,
+    MemoryUnknown,
+    Reason,
+    ThresholdsMissed,
+)
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 COMPILE_TOLERANCE = 0.25
 """Longer compilation that nobody minds, as a fraction."""
@@ -26,24 +35,10 @@ COMPILE_SPREAD = 0.1
 MEMORY_GRAIN_BYTES = 16 << 20
 """A difference in peak memory below this is the allocator's."""
 
-_GRAVITY = (
-    Outcome.PASSED,
-    Outcome.IMPROVED,
-    Outcome.INCONCLUSIVE,
-    Outcome.INVALID,
-    Outcome.REGRESSED,
-)
-"""From the lightest verdict to the gravest."""
-
-
-def gravest(outcomes: Iterable[Outcome]) -> Outcome | None:
-    """The gravest of some verdicts; None if there is none."""
-    return max(outcomes, key=_GRAVITY.index, default=None)
-
 
 def judge_memory(
     control: Sequence[int | None], treatment: Sequence[int | None], tolerance: float
-) -> MetricVerdict:
+) -> Verdict:
     """Hold peak memory of every start of one arm against every start of the other.
 
     `regressed`: the medians differ by more than the tolerance and `MEMORY_GRAIN_BYTES`, and the
@@ -57,7 +52,7 @@ def judge_memory(
     before = [value for value in control if value is not None]
     after = [value for value in treatment if value is not None]
     if not before or not after:
-        return MetricVerdict(Metric.MEMORY, Outcome.INCONCLUSIVE, "peak memory is not known here")
+        return Verdict(Metric.MEMORY, Outcome.INCONCLUSIVE, (MemoryUnknown(),))
     old, new = statistics.median(before), statistics.median(after)
     grain = max(tolerance * old, MEMORY_GRAIN_BYTES)
     if new - old > grain and min(after) > max(before):
@@ -66,12 +61,19 @@ def judge_memory(
         outcome = Outcome.IMPROVED
     else:
         outcome = Outcome.PASSED
-    return MetricVerdict(Metric.MEMORY, outcome, "", old, new, new / old - 1)
+    return Verdict(
+        Metric.MEMORY,
+        outcome,
+        measured=new,
+        expected=old,
+        change=new / old - 1,
+        tolerance=tolerance,
+    )
 
 
 def judge_compile(
     metric: Metric, control_s: Sequence[float], treatment_s: Sequence[float], alpha: float
-) -> MetricVerdict:
+) -> Verdict:
     """Hold compile times of one arm against those of the other.
 
     `regressed`: the geometric means differ by more than `COMPILE_TOLERANCE`, and a z-test with the
@@ -92,45 +94,51 @@ def judge_compile(
         outcome = Outcome.PASSED
     else:
         outcome = Outcome.REGRESSED if difference > 0 else Outcome.IMPROVED
-    return MetricVerdict(
+    return Verdict(
         metric,
         outcome,
-        "",
-        old,
-        new,
-        math.expm1(difference),
-        (math.expm1(difference - half_width), math.expm1(difference + half_width)),
-        math.expm1(threshold + float(stats.norm.ppf(0.95)) * error),
+        measured=new,
+        expected=old,
+        change=math.expm1(difference),
+        change_interval=(math.expm1(difference - half_width), math.expm1(difference + half_width)),
+        minimum_detectable_effect=math.expm1(threshold + float(stats.norm.ppf(0.95)) * error),
+        tolerance=COMPILE_TOLERANCE,
+        alpha=alpha,
     )
 
 
-def judge_count(metric: Metric, control: Sequence[int], treatment: Sequence[int]) -> MetricVerdict:
+def judge_count(metric: Metric, control: Sequence[int], treatment: Sequence[int]) -> Verdict:
     """Hold the largest count of one arm's starts against that of the other's."""
     old, new = max(control), max(treatment)
     if new == old:
-        return MetricVerdict(metric, Outcome.PASSED, "", old, new)
+        return Verdict(metric, Outcome.PASSED, measured=new, expected=old)
     outcome = Outcome.REGRESSED if new > old else Outcome.IMPROVED
-    return MetricVerdict(metric, outcome, f"{metric.value}: {old} before, {new} now", old, new)
+    changed = (CountChanged(metric.value, old, new),)
+    return Verdict(metric, outcome, changed, measured=new, expected=old)
 
 
-def judge_references(control: QualityVerdict, treatment: QualityVerdict) -> MetricVerdict:
+def judge_references(control: Verdict, treatment: Verdict) -> Verdict:
     """Images of both arms against fp32; what the control fails, the treatment is not blamed for.
 
     `invalid`: the control's own images are not what they should be.
     """
-    old, new = control.worst.ssim, treatment.worst.ssim
+    shown = replace(treatment, expected=control.measured)
     if control.outcome is not Outcome.PASSED:
-        reason = f"the control's own images are at fault: {control.reason}"
-        return MetricVerdict(Metric.IMAGES, Outcome.INVALID, reason, old, new)
-    reason = "" if treatment.outcome is Outcome.PASSED else f"images: {treatment.reason}"
-    return MetricVerdict(Metric.IMAGES, treatment.outcome, reason, old, new)
+        reasons = tuple(ControlAtFault(found) for found in _of_images(control))
+        return replace(shown, outcome=Outcome.INVALID, reasons=reasons)
+    return shown
 
 
-def judge_same_images(verdict: QualityVerdict) -> MetricVerdict:
+def judge_same_images(verdict: Verdict) -> Verdict:
     """Images of the treatment against the control's."""
-    failed = verdict.outcome is not Outcome.PASSED
-    reason = f"images against the control's: {verdict.reason}" if failed else ""
-    return MetricVerdict(Metric.SAME_IMAGES, verdict.outcome, reason, treatment=verdict.worst.ssim)
+    if verdict.outcome is not Outcome.REGRESSED:
+        return replace(verdict, metric=Metric.SAME_IMAGES)
+    reasons: tuple[Reason, ...] = tuple(AgainstControl(found) for found in _of_images(verdict))
+    return replace(verdict, metric=Metric.SAME_IMAGES, reasons=reasons)
+
+
+def _of_images(verdict: Verdict) -> list[ImageFaults | ThresholdsMissed]:
+    return [each for each in verdict.reasons if isinstance(each, (ImageFaults, ThresholdsMissed))]
 
 
 def between_arms(thresholds: Thresholds) -> Thresholds:

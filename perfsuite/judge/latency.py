@@ -1,35 +1,39 @@
-"""From samples and a baseline to a verdict. Pure functions: no clock, no file, no printing.
-
-Judging has two steps. `compare` (`perfsuite.judge.comparison`) turns a run and its baseline into an
-estimate with its uncertainty and p-values; `decide` turns that into a verdict at the alpha that the
-family of a session's tests leaves to each. What a run's number is, and why runs are the unit, is in
-`perfsuite.judge.variance`; how small a slowdown can be seen, in `perfsuite.judge.power`.
-"""
+"""From a comparison with a baseline to a verdict. Pure functions."""
 
 from __future__ import annotations
 
 import math
 import statistics
 
-from perfsuite.judge.comparison import Comparison
+from perfsuite.judge.baseline import BaselineComparison
 from perfsuite.judge.power import (
     budget_needed_s,
     minimum_detectable_effect,
-    quantile,
     runs_needed,
     sampling_s,
     sees_enough,
 )
 from perfsuite.judge.variance import median_interval
 from perfsuite.results.policy import Policy
+from perfsuite.results.reasons import (
+    AssumedSpread,
+    FasterThanBaseline,
+    Reason,
+    RunsDiffer,
+    SamplesScatter,
+    ShortBaselineRuns,
+    TooFewRuns,
+)
 from perfsuite.results.samples import LatencySamples
-from perfsuite.results.verdict import LatencyVerdict, Outcome
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 
-def decide(comparison: Comparison, policy: Policy, *, alpha: float | None = None) -> LatencyVerdict:
+def decide(
+    comparison: BaselineComparison, policy: Policy, *, alpha: float | None = None
+) -> Verdict:
     """The verdict on a comparison.
 
-    - `regressed`: slower by more than the tolerance, and 'no slower than before' is refuted at the
+    - `regressed`: slower by more than the tolerance, and 'no slower than before' is refuted at
       alpha (one-sided).
     - `improved`: the same, downwards.
     - `passed`: neither, and a slowdown of twice the tolerance would have been called a regression
@@ -37,76 +41,76 @@ def decide(comparison: Comparison, policy: Policy, *, alpha: float | None = None
     - `inconclusive`: neither, and it would not.
 
     Args:
-        comparison: from `compare`.
+        comparison: from `perfsuite.judge.baseline.compare`.
         policy: how strict to be.
-        alpha: of the test, from `perfsuite.judge.multiplicity.holm_alpha`; the policy's if left
-        out.
+        alpha: of the test, from `perfsuite.judge.multiplicity.holm_alpha`; None for the policy's.
     """
     alpha = policy.alpha if alpha is None else alpha
-    spread, error = comparison.spread, comparison.error
-    half_width = quantile(0.975, spread.degrees_of_freedom) * error
     outcome = _outcome(comparison, policy, alpha)
-    low, high = comparison.difference - half_width, comparison.difference + half_width
-    return LatencyVerdict(
-        outcome=outcome,
-        reason=_reason(outcome, comparison, policy),
-        measured_s=statistics.median(comparison.new.samples_s),
-        measured_interval_s=median_interval(comparison.new.samples_s),
-        baseline_s=comparison.baseline_s,
-        change=math.expm1(comparison.difference),
+    low, high = comparison.interval(0.025)
+    visible = minimum_detectable_effect(
+        comparison.error, comparison.degrees_of_freedom, policy, alpha
+    )
+    return Verdict(
+        Metric.LATENCY,
+        outcome,
+        _reasons(outcome, comparison, policy),
+        measured=statistics.median(comparison.new.samples_s),
+        measured_interval=median_interval(comparison.new.samples_s),
+        expected=comparison.baseline_s,
+        change=math.expm1(comparison.estimate),
         change_interval=(math.expm1(low), math.expm1(high)),
-        minimum_detectable_effect=math.expm1(
-            minimum_detectable_effect(error, spread.degrees_of_freedom, policy, alpha)
-        ),
+        minimum_detectable_effect=math.expm1(visible),
         tolerance=policy.tolerance,
-        basis=spread.basis,
-        run_spread=math.expm1(spread.deviation),
+        basis=comparison.spread.basis,
+        run_spread=math.expm1(comparison.spread.deviation),
         p_value=comparison.p_slower,
         alpha=alpha,
     )
 
 
-def without_baseline(new: LatencySamples, outcome: Outcome, reason: str) -> LatencyVerdict:
+def without_baseline(new: LatencySamples, outcome: Outcome, *reasons: Reason) -> Verdict:
     """A verdict on a run that there is nothing to hold against."""
-    return LatencyVerdict(
-        outcome, reason, statistics.median(new.samples_s), median_interval(new.samples_s)
+    return Verdict(
+        Metric.LATENCY,
+        outcome,
+        reasons,
+        measured=statistics.median(new.samples_s),
+        measured_interval=median_interval(new.samples_s),
     )
 
 
-def _outcome(comparison: Comparison, policy: Policy, alpha: float) -> Outcome:
+def _outcome(comparison: BaselineComparison, policy: Policy, alpha: float) -> Outcome:
     tolerated = math.log1p(policy.tolerance)
-    if comparison.difference > tolerated and comparison.p_slower <= alpha:
+    if comparison.estimate > tolerated and comparison.p_slower <= alpha:
         return Outcome.REGRESSED
-    if comparison.difference < -tolerated and comparison.p_faster <= alpha:
+    if comparison.estimate < -tolerated and comparison.p_faster <= alpha:
         return Outcome.IMPROVED
     if sees_enough(comparison, policy, alpha):
         return Outcome.PASSED
     return Outcome.INCONCLUSIVE
 
 
-def _reason(outcome: Outcome, comparison: Comparison, policy: Policy) -> str:
-    spread, runs = comparison.spread, comparison.runs
+def _reasons(
+    outcome: Outcome, comparison: BaselineComparison, policy: Policy
+) -> tuple[Reason, ...]:
     if outcome is Outcome.IMPROVED:
-        return "faster beyond doubt: make it the baseline with --perf-update"
-    if outcome is Outcome.REGRESSED and not spread.observed:
-        return (
-            f"the baseline is one run, so the spread between runs is assumed "
-            f"({policy.assumed.spread:.0%}): perfsuite record --runs 5 measures it"
-        )
-    if outcome is not Outcome.INCONCLUSIVE:
-        return ""
+        return (FasterThanBaseline(),)
+    if outcome is Outcome.REGRESSED and not comparison.spread.observed:
+        return (AssumedSpread(policy.assumed.spread),)
+    if outcome is Outcome.INCONCLUSIVE:
+        return (_what_would_settle(comparison, policy),)
+    return ()
+
+
+def _what_would_settle(comparison: BaselineComparison, policy: Policy) -> Reason:
+    spread, runs = comparison.spread, comparison.runs
     budget_s = budget_needed_s(comparison, policy)
     if budget_s is not None:
-        return f"samples scatter: --perf-budget {budget_s} would settle it"
+        return SamplesScatter(budget_s)
     if spread.sampling_variance > spread.deviation**2 / 2:
-        recorded_s = 2 * sampling_s(comparison.new)
-        return f"the recorded runs are short: perfsuite record --perf-budget {recorded_s:.0f}"
+        return ShortBaselineRuns(round(2 * sampling_s(comparison.new)))
     needed = runs_needed(spread, runs, policy)
     if needed is None:
-        wider = 2 * policy.tolerance
-        return f"runs differ too much here for this tolerance: try --perf-tolerance {wider:.2g}"
-    return f"{_of_runs(runs)} too few to settle it: perfsuite record --runs {needed}"
-
-
-def _of_runs(runs: int) -> str:
-    return "one baseline run is" if runs == 1 else f"{runs} baseline runs are"
+        return RunsDiffer(policy.tolerance)
+    return TooFewRuns(runs, needed)

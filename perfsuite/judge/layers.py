@@ -5,34 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from perfsuite.results.images import LayerScore, LayersVerdict, LayerThresholds
-from perfsuite.results.verdict import Outcome
+from perfsuite.results.images import LayerEvidence, LayerScore, LayerThresholds
+from perfsuite.results.reasons import LayersMissed, NothingChecked
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 ASSUMED_ERROR = 0.03
 """Relative error that a healthy int8 layer stays below, where none has been calibrated."""
-
-
 ASSUMED_GAIN_ERROR = 0.01
 """The same for the gain."""
-
-
 ASSUMED_THRESHOLDS = LayerThresholds("assumed, not calibrated", ASSUMED_ERROR, ASSUMED_GAIN_ERROR)
 
 
-def judge_layers(scores: Iterable[LayerScore], thresholds: LayerThresholds) -> LayersVerdict:
-    """The worst layer decides; a NaN never passes."""
+def judge_layers(scores: Iterable[LayerScore], thresholds: LayerThresholds) -> Verdict:
+    """The worst layer decides; a NaN never passes, and neither does a tier without any layer."""
     ordered = tuple(sorted(scores, key=_badness, reverse=True))
+    evidence = LayerEvidence(thresholds, ordered)
+    if not ordered:
+        nothing = (NothingChecked("quantised layers"),)
+        return Verdict(Metric.LAYERS, Outcome.REGRESSED, nothing, layers=evidence)
+    measured = ordered[0].relative_error
     failing = [each for each in ordered if not _reaches(each, thresholds)]
     if not failing:
-        return LayersVerdict(Outcome.PASSED, "", thresholds, ordered)
+        return Verdict(Metric.LAYERS, Outcome.PASSED, measured=measured, layers=evidence)
     worst = failing[0]
-    more = f" and {len(failing) - 1} more" if len(failing) > 1 else ""
-    reason = (
-        f"layer {worst.layer}{more}: relative error {worst.relative_error:.4f} "
-        f"(at most {thresholds.relative_error:.4f}), gain {worst.gain:.4f} "
-        f"(1 ± {thresholds.gain_error:.4f})"
+    missed = LayersMissed(
+        worst.layer,
+        len(failing) - 1,
+        worst.relative_error,
+        thresholds.relative_error,
+        worst.gain,
+        thresholds.gain_error,
     )
-    return LayersVerdict(Outcome.REGRESSED, reason, thresholds, ordered)
+    return Verdict(Metric.LAYERS, Outcome.REGRESSED, (missed,), measured=measured, layers=evidence)
 
 
 def _reaches(score: LayerScore, thresholds: LayerThresholds) -> bool:

@@ -21,10 +21,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfsuite.judge.power import POWER, quantile
+from perfsuite.judge.comparison import Comparison, quantile
+from perfsuite.judge.power import POWER
 from perfsuite.judge.variance import median_error
 from perfsuite.results.policy import PairedPolicy
-from perfsuite.results.verdict import Metric, MetricVerdict, Outcome
+from perfsuite.results.reasons import MorePairs, Reason, RunsDiffer
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 _MAD_EFFICIENCY = 0.37
 """Of the median absolute deviation as an estimate of a normal spread: n samples know as much as
@@ -82,28 +84,17 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What the blocks so far say, in units of log latency.
+class PairedComparison(Comparison):
+    """What the blocks so far say: the mean of their effects.
 
     Attributes:
-        estimate: mean of the blocks' effects; positive is slower.
-        error: its standard error.
-        degrees_of_freedom: degrees of freedom of `error`.
         process_variance: the part of `error` squared that longer blocks would not make smaller.
     """
 
-    estimate: float
-    error: float
-    degrees_of_freedom: float
     process_variance: float
 
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """Interval of the effect, whose ends are each wrong with probability `alpha`."""
-        half_width = quantile(1 - alpha, self.degrees_of_freedom) * self.error
-        return self.estimate - half_width, self.estimate + half_width
 
-
-def compare(blocks: Sequence[Block], policy: PairedPolicy) -> Comparison:
+def compare(blocks: Sequence[Block], policy: PairedPolicy) -> PairedComparison:
     """Join the blocks.
 
     The error has two parts. *Within* blocks: the mean of the blocks' own variances. *Between*
@@ -129,18 +120,18 @@ def compare(blocks: Sequence[Block], policy: PairedPolicy) -> Comparison:
     parts.append((process / count, float(process_degrees_of_freedom)))
     squared = sum(variance for variance, _ in parts)
     degrees_of_freedom = squared**2 / sum(variance**2 / known for variance, known in parts)
-    return Comparison(
+    return PairedComparison(
         statistics.fmean(effects), math.sqrt(squared), degrees_of_freedom, process / count
     )
 
 
-def is_settled(comparison: Comparison, policy: PairedPolicy) -> bool:
+def is_settled(comparison: PairedComparison, policy: PairedPolicy) -> bool:
     """Whether the question is answered: the look's interval does not hold the tolerance."""
     low, high = comparison.interval(policy.look_alpha)
     return not low <= policy.threshold <= high
 
 
-def judge_paired(blocks: Sequence[Block], policy: PairedPolicy, spent_s: float) -> MetricVerdict:
+def judge_paired(blocks: Sequence[Block], policy: PairedPolicy, spent_s: float) -> Verdict:
     """The verdict on what the blocks say.
 
     - `regressed`: slower by more than the tolerance, and 'no slower than the control' is refuted at
@@ -169,20 +160,24 @@ def judge_paired(blocks: Sequence[Block], policy: PairedPolicy, spent_s: float) 
         outcome = Outcome.PASSED
     else:
         outcome = Outcome.INCONCLUSIVE
-    reason = _advice(found, policy, spent_s) if outcome is Outcome.INCONCLUSIVE else ""
-    return MetricVerdict(
+    reasons = (_advice(found, policy, spent_s),) if outcome is Outcome.INCONCLUSIVE else ()
+    return Verdict(
         Metric.LATENCY,
         outcome,
-        reason,
-        statistics.median(value for block in blocks for value in block.control_s),
-        statistics.median(value for block in blocks for value in block.treatment_s),
-        math.expm1(found.estimate),
-        (math.expm1(outer[0]), math.expm1(outer[1])),
-        math.expm1(visible),
+        reasons,
+        measured=statistics.median(value for block in blocks for value in block.treatment_s),
+        expected=statistics.median(value for block in blocks for value in block.control_s),
+        change=math.expm1(found.estimate),
+        change_interval=(math.expm1(outer[0]), math.expm1(outer[1])),
+        minimum_detectable_effect=math.expm1(visible),
+        tolerance=policy.tolerance,
+        alpha=policy.look_alpha,
     )
 
 
-def seconds_to_settle(comparison: Comparison, policy: PairedPolicy, spent_s: float) -> float | None:
+def seconds_to_settle(
+    comparison: PairedComparison, policy: PairedPolicy, spent_s: float
+) -> float | None:
     """Seconds of further sampling with which a slowdown of twice the tolerance would be seen.
 
     Returns:
@@ -199,7 +194,7 @@ def seconds_to_settle(comparison: Comparison, policy: PairedPolicy, spent_s: flo
     return spent_s * max(0.0, within / allowed - 1)
 
 
-def _visible(comparison: Comparison, policy: PairedPolicy) -> float:
+def _visible(comparison: PairedComparison, policy: PairedPolicy) -> float:
     """Log slowdown that this look calls a regression with probability `POWER`."""
     critical = quantile(1 - policy.look_alpha, comparison.degrees_of_freedom) * comparison.error
     power = quantile(POWER, comparison.degrees_of_freedom) * comparison.error
@@ -210,12 +205,8 @@ def _twice(policy: PairedPolicy) -> float:
     return math.log1p(2 * policy.tolerance)
 
 
-def _advice(comparison: Comparison, policy: PairedPolicy, spent_s: float) -> str:
+def _advice(comparison: PairedComparison, policy: PairedPolicy, spent_s: float) -> Reason:
     more_s = seconds_to_settle(comparison, policy, spent_s)
     if more_s is None:
-        wider = 2 * policy.tolerance
-        return f"starts differ too much here for this tolerance: try --tolerance {wider:.2g}"
-    return (
-        f"about {more_s:.0f} more seconds of sampling would settle it: "
-        f"--budget {math.ceil(spent_s + more_s)}"
-    )
+        return RunsDiffer(policy.tolerance)
+    return MorePairs(more_s, math.ceil(spent_s + more_s))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from scipy import special
-
-from perfsuite.judge.comparison import Comparison, prediction_error
-from perfsuite.judge.variance import Spread
+from perfsuite.judge.baseline import BaselineComparison
+from perfsuite.judge.comparison import quantile
+from perfsuite.judge.variance import Spread, prediction_error
 from perfsuite.results.policy import Policy
 from perfsuite.results.samples import LatencySamples
 
@@ -18,11 +17,6 @@ _MOST_RUNS_TO_ADVISE = 30
 _CURTAILED = 2.6
 """Standard errors between an early answer and the threshold: 0.5 % of normal samples turn it
 round."""
-
-
-def quantile(probability: float, degrees_of_freedom: float) -> float:
-    """Of Student's t."""
-    return float(special.stdtrit(degrees_of_freedom, probability))
 
 
 def regression_threshold(
@@ -42,15 +36,15 @@ def minimum_detectable_effect(
     )
 
 
-def sees_enough(comparison: Comparison, policy: Policy, alpha: float) -> bool:
+def sees_enough(comparison: BaselineComparison, policy: Policy, alpha: float) -> bool:
     """Whether a slowdown of twice the tolerance would have been called a regression."""
     visible = minimum_detectable_effect(
-        comparison.error, comparison.spread.degrees_of_freedom, policy, alpha
+        comparison.error, comparison.degrees_of_freedom, policy, alpha
     )
     return visible <= math.log1p(2 * policy.tolerance)
 
 
-def is_settled(comparison: Comparison, policy: Policy) -> bool:
+def is_settled(comparison: BaselineComparison, policy: Policy) -> bool:
     """Whether sampling may end before its budget: the run has passed, and more cannot change that.
 
     Only a pass may come early. `regressed` is said at the end of the budget and of all samples, so
@@ -62,12 +56,12 @@ def is_settled(comparison: Comparison, policy: Policy) -> bool:
     if not sees_enough(comparison, policy, policy.alpha):
         return False
     threshold = regression_threshold(
-        comparison.error, comparison.spread.degrees_of_freedom, policy, policy.alpha
+        comparison.error, comparison.degrees_of_freedom, policy, policy.alpha
     )
-    return abs(comparison.difference) + _CURTAILED * comparison.own_error < threshold
+    return abs(comparison.estimate) + _CURTAILED * comparison.own_error < threshold
 
 
-def rounds_wanted(comparison: Comparison, policy: Policy) -> int:
+def rounds_wanted(comparison: BaselineComparison, policy: Policy) -> int:
     """How many samples the run should have in all, from those that it has.
 
     As many as there are if the answer is settled; else as many as `wanted_error` takes at the
@@ -102,7 +96,7 @@ def runs_needed(spread: Spread, runs: int, policy: Policy) -> int | None:
     return None
 
 
-def budget_needed_s(comparison: Comparison, policy: Policy) -> int | None:
+def budget_needed_s(comparison: BaselineComparison, policy: Policy) -> int | None:
     """Seconds of sampling that would make the verdict `passed`; None if none would."""
     affordable = _affordable_error(comparison.spread, comparison.runs, policy)
     if affordable is None or affordable == 0 or comparison.own_error <= affordable:

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from perfsuite.results.machine import Conditions
+from perfsuite.results.reasons import (
+    BusyElsewhere,
+    DeviceShared,
+    Reason,
+    Stolen,
+    Swapping,
+    Throttled,
+)
 
 _SWAPPED_BYTES = 1 << 20
 _STOLEN = 0.05
@@ -10,7 +18,7 @@ _BUSY = 0.9
 """Others may use this part of the cores that measuring leaves free, or a tenth of all."""
 
 
-def invalid_reason(conditions: Conditions, *, cores: int | None, threads: int) -> str | None:
+def invalid_reason(conditions: Conditions, *, cores: int | None, threads: int) -> Reason | None:
     """Why samples taken under these conditions say nothing of the code; None if they may.
 
     Args:
@@ -19,14 +27,14 @@ def invalid_reason(conditions: Conditions, *, cores: int | None, threads: int) -
         threads: CPU threads that it computed with.
     """
     if conditions.throttled:
-        return f"the device was throttled: {', '.join(conditions.throttled)}"
+        return Throttled(conditions.throttled)
     if conditions.others_on_device:
-        return f"{conditions.others_on_device} other processes used the device"
+        return DeviceShared(conditions.others_on_device)
     if (conditions.swapped_bytes or 0) > _SWAPPED_BYTES:
-        return "the machine was swapping: free memory, or measure a smaller checkpoint"
-    if (conditions.stolen or 0.0) > _STOLEN:
-        return f"the hypervisor gave {conditions.stolen:.0%} of this machine's time to others"
+        return Swapping()
+    if conditions.stolen is not None and conditions.stolen > _STOLEN:
+        return Stolen(conditions.stolen)
     busy = conditions.busy_elsewhere or 0.0
     if cores is not None and busy > max(_BUSY * (cores - threads), (1 - _BUSY) * cores):
-        return f"other processes kept {busy:.1f} of {cores} cores busy: measure when it is quiet"
+        return BusyElsewhere(busy, cores)
     return None

@@ -115,6 +115,15 @@ def between_run_spread(
     )
 
 
+def prediction_error(spread: Spread, runs: int, own_error: float = 0.0) -> float:
+    """Standard deviation of a new run's difference from the mean of recorded ones.
+
+    A new run whose samples scatter more than those of the recorded runs is less certain by as much.
+    """
+    excess = max(0.0, own_error**2 - spread.sampling_variance)
+    return math.sqrt(spread.deviation**2 * (1 + 1 / runs) + excess)
+
+
 def steadier_spread(tiers: Iterable[Sequence[LatencySamples]], assumed: Assumption) -> Spread:
     """The spread of tier / probe, or of raw latency where the hardware is steady enough.
 

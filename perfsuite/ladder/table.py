@@ -196,3 +196,8 @@ def summarise(tier: Tier) -> TierSummary:
         tier.published_s,
         tuple(ChangeSummary(each.name, each.exact, each.about) for each in own),
     )
+
+
+def is_reference_tier(tier: Tier) -> bool:
+    """Whether a tier is what references are made with."""
+    return tier.parent is None and tier.reference is None

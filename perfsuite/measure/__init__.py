@@ -1,11 +1,10 @@
 """Measuring: raw samples of a tier with those of its probe. Measuring never judges."""
 
 from perfsuite.measure.probe import Probe
-from perfsuite.measure.sampling import Goal, Sampler, SamplingPlan, measure_tier
+from perfsuite.measure.sampling import Sampler, SamplingPlan, measure_tier
 from perfsuite.results.samples import LatencySamples, Measurement
 
 __all__ = [
-    "Goal",
     "LatencySamples",
     "Measurement",
     "Probe",

@@ -17,7 +17,7 @@ from perfsuite.ladder import BuiltTier
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.probe import Probe
 from perfsuite.progress import Progress, silent
-from perfsuite.results.samples import LatencySamples, Measurement
+from perfsuite.results.samples import Goal, LatencySamples, Measurement
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,6 @@ class SamplingPlan:
 
 Rounds = Callable[["Sampler", int], None]
 """Runs `prepare` and `sample` of a sampler that many times."""
-
-Goal = Callable[[LatencySamples], int]
-"""From the samples so far: how many are wanted in all. No more than there are ends sampling."""
 
 
 class Sampler:
@@ -117,12 +114,7 @@ class Sampler:
 
     def take(self, most: int, pilot: int, take_rounds: Rounds, goal: Goal | None) -> None:
         """Take samples until there are as many as are wanted, or the most that there may be."""
-        taken, wanted = 0, most if goal is None else min(pilot, most)
-        while taken < wanted:
-            take_rounds(self, wanted - taken)
-            taken = wanted
-            if goal is not None and taken < most:
-                wanted = min(most, goal(self.latency()))
+        take_enough(lambda rounds: take_rounds(self, rounds), self.latency, most, pilot, goal)
 
     def latency(self) -> LatencySamples:
         """All samples so far.
@@ -147,6 +139,30 @@ class Sampler:
             return False
         earlier, later = statistics.median(taken[-6:-3]), statistics.median(taken[-3:])
         return abs(later / earlier - 1) < self._plan.settled
+
+
+def take_enough(
+    take: Callable[[int], None],
+    samples: Callable[[], LatencySamples],
+    most: int,
+    pilot: int,
+    goal: Goal | None,
+) -> None:
+    """Take samples until there are as many as are wanted, or the most that there may be.
+
+    Args:
+        take: takes so many more.
+        samples: all so far.
+        most: that there may be.
+        pilot: samples after which `goal` is first asked.
+        goal: how many are wanted in all; None for the most.
+    """
+    taken, wanted = 0, most if goal is None else min(pilot, most)
+    while taken < wanted:
+        take(wanted - taken)
+        taken = wanted
+        if goal is not None and taken < most:
+            wanted = min(most, goal(samples()))
 
 
 def plain_rounds(sampler: Sampler, rounds: int) -> None:

@@ -1,36 +1,37 @@
-"""The gate's table: one row for each tier, for the terminal and for Markdown."""
+"""A gate's report: both arms, one row for each tier, and what the table has no room for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from perfsuite.judge import Outcome
-from perfsuite.report.console import STYLES, drawn
-from perfsuite.report.session import ABSENT, Row, format_seconds
+from perfsuite.report.messages import say_all
+from perfsuite.report.numbers import (
+    ABSENT,
+    format_change,
+    format_percent,
+    format_seconds,
+    format_signed,
+    format_value,
+)
+from perfsuite.report.session import about_work
+from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
 from perfsuite.results.ab import Answer, ArmFacts, GateRecord, TierGate
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 COLUMNS = (
-    "tier",
-    "control",
-    "treated",
-    "change",
-    "sees",
-    "peak",
-    "compile",
-    "SSIM",
-    "verdict",
+    Column("tier", is_text=True),
+    Column("control", sheds=4),
+    Column("treated", sheds=5),
+    Column("change"),
+    Column("MDE", sheds=3),
+    Column("peak", sheds=2),
+    Column("compile", sheds=1),
+    Column("SSIM", sheds=6),
+    Column("verdict", is_text=True),
 )
 LEGEND = (
     "control, treated: median latency; change: treatment against control, with 95 % interval; "
-    "sees: smallest slowdown that this gate would call a regression (95 % power); peak: change of "
-    "peak memory; compile: change of compile time, cold/warm; SSIM: the treatment's worst image "
-    "against fp32"
+    "MDE: minimum detectable effect, the smallest slowdown that this gate would call a regression "
+    "(95 % power); peak: change of peak memory; compile: change of compile time, cold/warm; SSIM: "
+    "the treatment's worst image against fp32"
 )
 ANSWERS = {
     Answer.PASSED: "passed: the treatment is no worse than the control",
@@ -43,48 +44,27 @@ _HEADINGS = ("torch", "diffusers", "transformers", "torchao")
 _MOST_DIFFERENCES = 12
 
 
-def render_gate_console(record: GateRecord, *, width: int = 80, colour: bool = False) -> str:
+def gate_document(record: GateRecord) -> Document:
     """The table with both environments above it, and reasons below."""
-
-    def draw(console: Console) -> None:
-        for line in heading(record):
-            console.print(Text(line, style="bold"))
-        console.print(_table(record))
-        for note in notes(record):
-            console.print(Padding(Text(note), (0, 0, 0, 2)))
-        console.print(Text(ANSWERS[record.answer], style="bold"))
-        console.print(Padding(Text(LEGEND, style="dim"), (1, 0, 0, 0)))
-
-    return drawn(draw, width, colour)
-
-
-def render_gate_markdown(record: GateRecord) -> str:
-    """The same for a pull request, an issue or a job's summary."""
-    lines = [f"### perfsuite gate: {ANSWERS[record.answer]}", ""]
-    lines += [f"- {line}" for line in heading(record)]
-    lines += ["", markdown_row(COLUMNS)]
-    lines.append(markdown_row(tuple(":--" if _is_left(name) else "--:" for name in COLUMNS)))
-    lines += [markdown_row(row.cells) for row in gate_rows(record)]
-    lines += ["", *(f"- {_escaped(note)}" for note in notes(record)), "", f"*{LEGEND}*"]
-    return "\n".join(lines) + "\n"
+    return Document(
+        (
+            Heading(f"perfsuite gate: {ANSWERS[record.answer]}"),
+            Lines(heading(record)),
+            Table(COLUMNS, tuple(_row(tier) for tier in record.tiers)),
+            Lines(notes(record)),
+            Lines((ANSWERS[record.answer],), bold=True),
+            Lines((LEGEND,), dim=True),
+        )
+    )
 
 
 def heading(record: GateRecord) -> tuple[str, ...]:
     """What was compared, and where."""
-    work = record.latency_workload
-    threads = record.environment.threads
     return (
-        f"{record.checkpoint}, {work.width}x{work.height}, {work.steps} steps, batch "
-        f"{work.batch_size} on {record.environment.hardware.model}, "
-        f"{threads} {'thread' if threads == 1 else 'threads'}",
+        about_work(record.checkpoint, record.latency_workload, record.environment),
         f"control: {_described(record.control, record.treatment)}",
         f"treatment: {_described(record.treatment, record.control)}",
     )
-
-
-def gate_rows(record: GateRecord) -> tuple[Row, ...]:
-    """One row for each tier."""
-    return tuple(_row(tier) for tier in record.tiers)
 
 
 def notes(record: GateRecord) -> tuple[str, ...]:
@@ -100,29 +80,22 @@ def notes(record: GateRecord) -> tuple[str, ...]:
     return tuple(lines)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Verdicts of a tier, by metric."""
-
-    tier: TierGate
-
-    def __getitem__(self, metric: Metric) -> MetricVerdict:
-        unknown = MetricVerdict(metric, Outcome.INVALID)
-        return next((each for each in self.tier.verdicts if each.metric is metric), unknown)
-
-
 def _row(tier: TierGate) -> Row:
-    known = _Known(tier)
-    latency = known[Metric.LATENCY]
+    known = {each.metric: each for each in tier.verdicts}
+
+    def verdict(metric: Metric) -> Verdict:
+        return known.get(metric, Verdict(metric, Outcome.INVALID))
+
+    latency = verdict(Metric.LATENCY)
     cells = (
         tier.tier,
-        _seconds(latency.control),
-        _seconds(latency.treatment),
-        format_change(latency),
-        _percent(latency.minimum_detectable_effect),
-        _signed(known[Metric.MEMORY].change),
-        _compile(known[Metric.COLD_COMPILE].change, known[Metric.WARM_COMPILE].change),
-        _ssim(known),
+        format_seconds(latency.expected),
+        format_seconds(latency.measured),
+        format_change(latency.change, latency.change_interval),
+        format_percent(latency.minimum_detectable_effect),
+        format_signed(verdict(Metric.MEMORY).change),
+        _compile(verdict(Metric.COLD_COMPILE).change, verdict(Metric.WARM_COMPILE).change),
+        _ssim(verdict(Metric.IMAGES), verdict(Metric.SAME_IMAGES)),
         verdict_text(tier),
     )
     return Row(cells, tier.outcome)
@@ -155,7 +128,7 @@ _WORSE = {
 def _said(tier: TierGate) -> list[str]:
     """Reasons and findings of a tier."""
     said = [tier.failure.message] if tier.failure else []
-    said += [each.reason for each in tier.verdicts if each.reason]
+    said += [say_all(each.reasons) for each in tier.verdicts if each.reasons]
     worse = [each.metric.value for each in tier.verdicts if each.outcome is Outcome.REGRESSED]
     if len(worse) > 1:
         said.append(f"worse in {', '.join(worse)}")
@@ -177,69 +150,14 @@ def _described(arm: ArmFacts, other: ArmFacts) -> str:
     return f"{arm.spec} ({python}{', '.join(main)}{differs})" if packages else arm.spec
 
 
-def _table(record: GateRecord) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if _is_left(name) else "right", no_wrap=True)
-    for row in gate_rows(record):
-        cells = [Text(cell) for cell in row.cells]
-        cells[-1].stylize(STYLES.get(row.outcome, "") if row.outcome else "red")
-        table.add_row(*cells)
-    return table
-
-
-def _is_left(column: str) -> bool:
-    return column in ("tier", "verdict")
-
-
-def markdown_row(cells: tuple[str, ...]) -> str:
-    """A row of a Markdown table, whatever its cells hold."""
-    return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
-
-
-def _seconds(seconds: float | None) -> str:
-    return ABSENT if seconds is None else format_seconds(seconds)
-
-
-def _percent(fraction: float | None) -> str:
-    return ABSENT if fraction is None else f"{fraction * 100:.1f}%"
-
-
-def _signed(fraction: float | None) -> str:
-    """A change as a signed percentage of at most five characters below 1000 %."""
-    if fraction is None:
-        return ABSENT
-    return f"{_plus_minus(fraction, digits=1 if abs(fraction) < 0.0995 else 0)}%"
-
-
-def _plus_minus(fraction: float, *, digits: int) -> str:
-    """Per cent with its sign; what rounds to nothing is +0, never -0."""
-    return f"{round(fraction * 100, digits) + 0.0:+.{digits}f}"
-
-
-def format_change(verdict: MetricVerdict) -> str:
-    """A change with half the width of its interval: '+5.1 ±0.8%'."""
-    if verdict.change is None or verdict.interval is None:
-        return ABSENT
-    low, high = verdict.interval
-    half_width = (high - low) / 2 * 100
-    digits = 1 if half_width < 9.95 else 0
-    return f"{_signed(verdict.change).rstrip('%')} ±{half_width:.{digits}f}%"
-
-
 def _compile(cold: float | None, warm: float | None) -> str:
     if cold is None and warm is None:
         return ABSENT
-    said = [ABSENT if each is None else _plus_minus(each, digits=0) for each in (cold, warm)]
+    said = [ABSENT if each is None else f"{round(each * 100) + 0:+d}" for each in (cold, warm)]
     return f"{'/'.join(said)}%"
 
 
-def _ssim(known: _Known) -> str:
+def _ssim(images: Verdict, same: Verdict) -> str:
     """Against fp32; where there are no references, against the control."""
-    images = known[Metric.IMAGES].treatment
-    value = known[Metric.SAME_IMAGES].treatment if images is None else images
-    return ABSENT if value is None else f"{value:.4f}"
+    value = same.measured if images.measured is None else images.measured
+    return format_value(Metric.IMAGES, value)

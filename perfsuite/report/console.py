@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from perfsuite.judge import Outcome
-from perfsuite.report.session import COLUMNS, LEGEND, notes, rows
-from perfsuite.results.method import TierSummary
-from perfsuite.results.session import RunRecord
+from perfsuite.report.table import Block, Code, Document, Heading, Lines, Table
+from perfsuite.results.verdict import Outcome
 
-STYLES = {
+_STYLES = {
     Outcome.PASSED: "green",
     Outcome.RECORDED: "green",
     Outcome.IMPROVED: "bold green",
@@ -24,73 +21,10 @@ STYLES = {
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.NO_BASELINE: "yellow",
 }
-"""How each outcome is drawn."""
 
 
-def render_console(record: RunRecord, *, width: int = 80, colour: bool = False) -> str:
-    """The table of a run, with reasons and findings below it."""
-
-    def draw(console: Console) -> None:
-        console.print(Text(_heading(record), style="bold"))
-        console.print(_results(record))
-        for note in notes(record):
-            console.print(Padding(Text(note), (0, 0, 0, 2)))
-        console.print(Padding(Text(LEGEND, style="dim"), (1, 0, 0, 0)))
-
-    return drawn(draw, width, colour)
-
-
-def render_tiers(tiers: Iterable[TierSummary], *, width: int = 80, colour: bool = False) -> str:
-    """The table of tiers: what each adds, and why."""
-
-    def draw(console: Console) -> None:
-        for tier in tiers:
-            parent = f" on {tier.parent}" if tier.parent else ""
-            published = f", published {tier.published_s:.2f} s" if tier.published_s else ""
-            head = Text.assemble((tier.name, "bold"), f"{parent}{published}")
-            console.print(head)
-            console.print(Padding(Text(tier.why), (0, 0, 0, 2)))
-            for change in tier.changes:
-                kind = "" if change.exact else " (changes precision)"
-                line = Text.assemble("+ ", (change.name, "cyan"), f"{kind}: {change.about}")
-                console.print(Padding(line, (0, 0, 0, 4)))
-            console.print()
-
-    return drawn(draw, width, colour)
-
-
-def _heading(record: RunRecord) -> str:
-    work = record.latency_workload
-    packages = record.environment.packages
-    versions = ", ".join(
-        f"{name} {packages[name]}" for name in ("torch", "diffusers", "torchao") if name in packages
-    )
-    return (
-        f"{record.checkpoint}, {work.width}x{work.height}, {work.steps} steps, "
-        f"batch {work.batch_size} on {record.environment.hardware.model}, "
-        f"{_threads(record.environment.threads)}; {versions}"
-    )
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
-
-
-def _results(record: RunRecord) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    for name in COLUMNS:
-        right = name not in ("tier", "verdict")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    for row in rows(record):
-        style = STYLES.get(row.outcome, "") if row.outcome else "red"
-        cells = [Text(cell) for cell in row.cells]
-        cells[-1].stylize(style)
-        table.add_row(*cells)
-    return table
-
-
-def drawn(draw: Callable[[Console], None], width: int, colour: bool) -> str:
-    """What `draw` prints on a console of that width, without spaces at the ends of lines."""
+def render_console(document: Document, *, width: int = 80, colour: bool = False) -> str:
+    """A document for a terminal of that width, without spaces at the ends of lines."""
     buffer = io.StringIO()
     console = Console(
         file=buffer,
@@ -100,5 +34,38 @@ def drawn(draw: Callable[[Console], None], width: int, colour: bool) -> str:
         highlight=False,
         legacy_windows=False,
     )
-    draw(console)
+    for block in document.blocks:
+        _print(console, block)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _print(console: Console, block: Block) -> None:
+    match block:
+        case Heading(text):
+            console.print(Text(text, style="bold"))
+        case Lines(lines, bold, dim):
+            for line in lines:
+                indent = 0 if bold or dim else 2
+                style = "bold" if bold else "dim" if dim else ""
+                console.print(Padding(Text(line, style=style), (int(dim), 0, 0, indent)))
+        case Table():
+            console.print(_table(block.fitted(console.width)))
+        case Code(text):
+            console.print(Padding(Text(text), (1, 0, 1, 2)))
+
+
+def _table(table: Table) -> RichTable:
+    drawn = RichTable(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    for column in table.columns:
+        drawn.add_column(
+            column.name,
+            justify="left" if column.is_text else "right",
+            no_wrap=bool(column.name),
+            overflow="fold",
+        )
+    for row in table.rows:
+        cells = [Text(cell) for cell in row.cells]
+        if row.outcome is not None:
+            cells[-1].stylize(_STYLES[row.outcome])
+        drawn.add_row(*cells, style="bold" if row.stands_out else "")
+    return drawn

@@ -1,56 +1,221 @@
-"""Verdicts in one or a few lines, for assertion messages and reasons for skipping."""
+"""The wording of reasons and verdicts: the one place where a reason becomes a sentence.
+
+Hints name pytest's options; a command translates them into its own (`perfsuite.cli`).
+"""
 
 from __future__ import annotations
 
-from perfsuite.judge import Outcome
-from perfsuite.report.session import format_seconds
-from perfsuite.results.images import LayersVerdict, QualityVerdict
-from perfsuite.results.verdict import LatencyVerdict
+from collections.abc import Iterable
+
+from perfsuite.report.numbers import format_value
+from perfsuite.results import reasons as r
+from perfsuite.results.images import ThresholdCheck
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 
-def describe_latency(verdict: LatencyVerdict) -> str:
-    """Baseline, measured, interval and tolerance, with the reason if there is one."""
-    if verdict.baseline_s is None or verdict.change is None or verdict.change_interval is None:
-        return verdict.reason or verdict.outcome.value
-    low, high = verdict.change_interval
-    parts = [
-        f"baseline {format_seconds(verdict.baseline_s)}",
-        f"measured {format_seconds(verdict.measured_s)}",
-        f"change {verdict.change:+.1%} of {_basis(verdict)} "
-        f"(95 % interval {low:+.1%} to {high:+.1%})",
-        f"tolerance {verdict.tolerance:.1%}",
-        f"smallest slowdown this gate can see {verdict.minimum_detectable_effect:.1%}",
-    ]
-    head = f"latency {verdict.outcome.value}"
-    reason = f"; {verdict.reason}" if verdict.reason else ""
-    return f"{head}: {', '.join(parts)}{reason}"
+def say(reason: r.Reason) -> str:
+    """A reason in one line."""
+    for words in (_of_baselines, _of_conditions, _of_pictures, _of_gates):
+        said = words(reason)
+        if said is not None:
+            return said
+    raise AssertionError(f"a reason without words: {reason!r}")
 
 
-def _basis(verdict: LatencyVerdict) -> str:
-    return verdict.basis.value if verdict.basis is not None else "latency"
+def say_all(reasons: Iterable[r.Reason]) -> str:
+    """Reasons in one line."""
+    return "; ".join(say(each) for each in reasons)
 
 
-def describe_quality(verdict: QualityVerdict) -> str:
-    """Every score with its threshold; where it failed, what kind of change it is."""
-    said = ", ".join(str(finding) for finding in verdict.findings)
-    if verdict.outcome is Outcome.PASSED:
-        lines = [f"images passed: {said} ({verdict.thresholds.source})"]
+def say_check(check: ThresholdCheck | r.Missed) -> str:
+    """A threshold with what was found: 'worst SSIM 0.99712 below 0.99900'."""
+    form = ".1f" if check.metric.endswith("_db") else ".5f"
+    sign = ">=" if check.value >= check.threshold else "below"
+    return f"{threshold_name(check.metric)} {check.value:{form}} {sign} {check.threshold:{form}}"
+
+
+def threshold_name(metric: str) -> str:
+    """Name of a field of `Thresholds` for people: 'worst SSIM'."""
+    words = {"ssim": "SSIM", "psnr": "PSNR", "db": "dB"}
+    return " ".join(words.get(word, word) for word in metric.split("_"))
+
+
+def _of_baselines(reason: r.Reason) -> str | None:
+    match reason:
+        case r.Note(text):
+            return text
+        case r.FasterThanBaseline():
+            return "faster beyond doubt: make it the baseline with --perf-update"
+        case r.AssumedSpread(spread):
+            return (
+                f"the baseline is one run, so the spread between runs is assumed ({spread:.0%}): "
+                "perfsuite record --runs 5 measures it"
+            )
+        case r.SamplesScatter(budget_s):
+            return f"samples scatter: --perf-budget {budget_s} would settle it"
+        case r.ShortBaselineRuns(budget_s):
+            return f"the recorded runs are short: perfsuite record --perf-budget {budget_s}"
+        case r.TooFewRuns(runs, needed):
+            few = "one baseline run is" if runs == 1 else f"{runs} baseline runs are"
+            return f"{few} too few to settle it: perfsuite record --runs {needed}"
+        case r.RegressedTogether():
+            return "regressed in the light of the session's other regressions (Holm)"
+        case r.NoBaseline(hardware_key):
+            return f"no baseline for {hardware_key}: perfsuite record --runs 5"
+        case r.TierNotInBaseline(tier):
+            return f"the baseline has no tier '{tier}': add it with --perf-update"
+        case r.Incomparable(what, here, recorded):
+            return (
+                f"{what} {here} does not compare with the baseline's {recorded}: "
+                "record anew with --perf-update"
+            )
+        case r.BaselineRecorded(path, added):
+            return f"one more run of {path}" if added else f"is the new baseline in {path}"
+        case r.FirstBaseline():
+            return "no baseline for this hardware yet: this run is now its baseline"
+    return None
+
+
+def _of_conditions(reason: r.Reason) -> str | None:
+    match reason:
+        case r.CompiledWhileSampling(graphs, arm):
+            who = f"by the {arm} " if arm else ""
+            return (
+                f"{graphs} graphs were compiled {who}while sampling: "
+                "something changes shape between images"
+            )
+        case r.Throttled(causes):
+            return f"the device was throttled: {', '.join(causes)}"
+        case r.DeviceShared(processes):
+            return f"{processes} other processes used the device"
+        case r.Swapping():
+            return "the machine was swapping: free memory, or measure a smaller checkpoint"
+        case r.Stolen(share):
+            return f"the hypervisor gave {share:.0%} of this machine's time to others"
+        case r.BusyElsewhere(busy, cores):
+            return (
+                f"other processes kept {busy:.1f} of {cores} cores busy: measure when it is quiet"
+            )
+        case r.QuotaThrottled(throttled_s, quota):
+            allowed = "" if quota is None else f" ({quota:g} cores)"
+            return (
+                f"the container's CPU quota{allowed} stopped this process for {throttled_s:.1f} s: "
+                "raise the quota"
+            )
+        case r.MemoryUnknown():
+            return "peak memory is not known here"
+    return None
+
+
+def _of_pictures(reason: r.Reason) -> str | None:
+    match reason:
+        case r.ImageFaults(faults, prompt, seed):
+            what = "; ".join(faults) or "the image cannot be compared"
+            return f"{what} for '{prompt}', seed {seed}"
+        case r.ThresholdsMissed(change, missed, prompt, seed):
+            said = ", ".join(say_check(each) for each in missed)
+            return f"{change}: {said}; worst '{prompt}', seed {seed}"
+        case r.ReferenceTierChanged(found, versions):
+            made = f"; the references were made with {', '.join(versions)}" if versions else ""
+            return (
+                f"all tiers share it: a library or the checkpoint changed{made}; fp32 itself has "
+                f"{say(found)}; if that is wanted: perfsuite record-references"
+            )
+        case r.RoundingDiffers(psnr_db):
+            return (
+                f"fp32 makes its references but for rounding ({psnr_db:.1f} dB): "
+                "another CPU or version"
+            )
+        case r.ReferencesUnchecked():
+            return "fp32 was not held against its own references in this run"
+        case r.NoPicture(problem):
+            return f"no picture: {problem}"
+        case r.LayersMissed():
+            more = f" and {reason.others} more" if reason.others else ""
+            return (
+                f"layer {reason.layer}{more}: relative error {reason.relative_error:.4f} "
+                f"(at most {reason.most_relative_error:.4f}), gain {reason.gain:.4f} "
+                f"(1 ± {reason.most_gain_error:.4f})"
+            )
+        case r.NothingChecked(what):
+            return f"there were no {what} to check: the check itself is broken"
+    return None
+
+
+def _of_gates(reason: r.Reason) -> str | None:
+    match reason:
+        case r.RunsDiffer(tolerance):
+            wider = 2 * tolerance
+            return f"runs differ too much here for this tolerance: try --perf-tolerance {wider:.2g}"
+        case r.MorePairs(more_s, budget_s):
+            return (
+                f"about {more_s:.0f} more seconds of sampling would settle it: "
+                f"--perf-budget {budget_s}"
+            )
+        case r.CountChanged(what, before, now):
+            return f"{what}: {before} before, {now} now"
+        case r.ControlAtFault(found):
+            return f"the control's own images are at fault: {say(found)}"
+        case r.AgainstControl(found):
+            return f"images against the control's: {say(found)}"
+        case r.BlockUnfinished():
+            return "the block was not finished"
+        case r.TooFewStarts():
+            return "fewer than two starts of both arms"
+        case r.NoStartMeasured(what):
+            return f"no start gave a {what} to judge"
+    return None
+
+
+def describe(verdict: Verdict) -> str:
+    """A verdict in one or a few lines, for assertion messages and reasons for skipping."""
+    if verdict.metric.is_of_pictures:
+        lines = [_headline(verdict), *_evidence(verdict)]
     else:
-        lines = [f"images {verdict.outcome.value}: {verdict.reason}"]
-        lines += [f"scores: {said} ({verdict.thresholds.source})"] if said else []
-    lines += [*verdict.notes, *(f"picture: {path}" for path in verdict.pictures)]
-    return "\n".join(lines)
+        lines = [_headline(verdict) if verdict.change is None else _latency(verdict)]
+    return "\n".join([*lines, *(say(note) for note in verdict.notes)])
 
 
-def describe_layers(verdict: LayersVerdict) -> str:
-    """The worst layer and the thresholds."""
-    if verdict.outcome is not Outcome.PASSED:
-        return f"quantised layers {verdict.outcome.value}: {verdict.reason}"
-    if not verdict.scores:
-        return "quantised layers passed: there are none"
-    worst, thresholds = verdict.scores[0], verdict.thresholds
-    return (
-        f"quantised layers passed: worst of {len(verdict.scores)} is {worst.layer}, "
-        f"relative error {worst.relative_error:.4f}, at most {thresholds.relative_error:.4f} "
-        f"({thresholds.source})"
-    )
+def _headline(verdict: Verdict) -> str:
+    said = say_all(verdict.reasons)
+    name = _NAMES.get(verdict.metric, verdict.metric.value)
+    return f"{name} {verdict.outcome.value}" + (f": {said}" if said else "")
+
+
+_NAMES = {Metric.LAYERS: "quantised layers", Metric.EXACTNESS: "images (exactness)"}
+
+
+def _latency(verdict: Verdict) -> str:
+    """Baseline, measured, interval and tolerance, with the reasons if there are any."""
+    low, high = verdict.change_interval or (0.0, 0.0)
+    basis = verdict.basis.value if verdict.basis is not None else verdict.metric.value
+    parts = [
+        f"baseline {format_value(verdict.metric, verdict.expected)}",
+        f"measured {format_value(verdict.metric, verdict.measured)}",
+        f"change {verdict.change:+.1%} of {basis} (95 % interval {low:+.1%} to {high:+.1%})",
+    ]
+    if verdict.tolerance is not None:
+        parts.append(f"tolerance {verdict.tolerance:.1%}")
+    if verdict.minimum_detectable_effect is not None:
+        parts.append(f"minimum detectable effect {verdict.minimum_detectable_effect:.1%}")
+    said = say_all(verdict.reasons)
+    head = f"{verdict.metric.value} {verdict.outcome.value}: {', '.join(parts)}"
+    return f"{head}; {said}" if said else head
+
+
+def _evidence(verdict: Verdict) -> list[str]:
+    """Scores with their thresholds, and pictures."""
+    lines = []
+    if verdict.images is not None:
+        said = ", ".join(say_check(check) for check in verdict.images.checks)
+        lines += [f"scores: {said} ({verdict.images.thresholds.source})"] if said else []
+        lines += [f"picture: {path}" for path in verdict.images.pictures]
+    layers = verdict.layers
+    if layers is not None and layers.scores and verdict.outcome is Outcome.PASSED:
+        worst = layers.scores[0]
+        lines.append(
+            f"worst of {len(layers.scores)} is {worst.layer}, relative error "
+            f"{worst.relative_error:.4f}, at most {layers.thresholds.relative_error:.4f} "
+            f"({layers.thresholds.source})"
+        )
+    return lines

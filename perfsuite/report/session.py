@@ -1,46 +1,73 @@
-"""The one table of results: what stands in each cell, for every dialect."""
+"""A session's report: one row for each tier, and what the table has no room for."""
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
 
-from perfsuite.judge import Outcome
+from perfsuite.report.messages import say, say_all
+from perfsuite.report.numbers import (
+    ABSENT,
+    format_bytes,
+    format_change,
+    format_median,
+    format_percent,
+    format_value,
+)
+from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
+from perfsuite.results.machine import Environment
 from perfsuite.results.session import RunRecord, TierResult
-from perfsuite.results.verdict import LatencyVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
+from perfsuite.workload import Workload
 
 COLUMNS = (
-    "tier",
-    "latency",
-    "x fp32",
-    "publ.",
-    "change",
-    "sees",
-    "SSIM",
-    "peak",
-    "verdict",
+    Column("tier", is_text=True),
+    Column("latency"),
+    Column("x fp32", sheds=3),
+    Column("publ.", sheds=1),
+    Column("change"),
+    Column("MDE", sheds=4),
+    Column("SSIM", sheds=5),
+    Column("peak", sheds=2),
+    Column("verdict", is_text=True),
 )
-ABSENT = "-"
-
 LEGEND = (
     "latency: median and its 95 % interval; x fp32: speed-up measured here, publ.: in the "
     "tutorial (A100, 1024x1024); change: against the baseline, with 95 % prediction interval; "
-    "sees: smallest slowdown that this gate would call a regression (95 % power); SSIM: worst "
-    "image against fp32"
+    "MDE: minimum detectable effect, the smallest slowdown that this gate would call a regression "
+    "(95 % power); SSIM: worst image against fp32"
 )
+_ORDER = (Metric.LATENCY, Metric.IMAGES, Metric.EXACTNESS, Metric.LAYERS)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One tier's line.
+def session_document(record: RunRecord) -> Document:
+    """The table of a run, with reasons and findings below it."""
+    return Document(
+        (
+            Heading(heading(record)),
+            Table(COLUMNS, rows(record)),
+            Lines(notes(record)),
+            Lines((LEGEND,), dim=True),
+        )
+    )
 
-    Attributes:
-        cells: text for each of `COLUMNS`.
-        outcome: what the tier's verdict is, for colour.
-    """
 
-    cells: tuple[str, ...]
-    outcome: Outcome | None
+def heading(record: RunRecord) -> str:
+    """What was measured, where, and with which libraries."""
+    packages = record.environment.packages
+    versions = ", ".join(
+        f"{name} {packages[name]}" for name in ("torch", "diffusers", "torchao") if name in packages
+    )
+    about = about_work(record.checkpoint, record.latency_workload, record.environment)
+    return f"{about}; {versions}"
+
+
+def about_work(checkpoint: str, work: Workload, environment: Environment) -> str:
+    """Checkpoint, workload and machine in one line."""
+    threads = "1 thread" if environment.threads == 1 else f"{environment.threads} threads"
+    return (
+        f"{checkpoint}, {work.width}x{work.height}, {work.steps} steps, "
+        f"batch {work.batch_size} on {environment.hardware.model}, {threads}"
+    )
 
 
 def rows(record: RunRecord) -> tuple[Row, ...]:
@@ -53,83 +80,64 @@ def notes(record: RunRecord) -> tuple[str, ...]:
     """What the table has no room for: reasons, findings and errors, each on one line."""
     lines: list[str] = []
     for result in record.tiers:
-        said = (
-            result.error,
-            result.latency.reason if result.latency else None,
-            *_image_notes(result),
-            *(finding.message for finding in result.findings),
-        )
+        said = [result.error, *(each for metric in _ORDER for each in _said(result, metric))]
+        said += [finding.message for finding in result.findings]
         lines += [f"{result.tier}: {line}" for line in said if line]
     return (*_merged(lines), *_basis(record))
-
-
-def _basis(record: RunRecord) -> list[str]:
-    """Which number was judged, and how much it differs between runs: one of both in a session."""
-    for result in record.tiers:
-        verdict = result.latency
-        if verdict is not None and verdict.basis is not None and verdict.run_spread is not None:
-            return [
-                f"judged on {verdict.basis.value}, which differs by "
-                f"{_percentage(verdict.run_spread)}% between runs of the same code"
-            ]
-    return []
 
 
 def verdict_text(result: TierResult) -> str:
     """The tier's one verdict on latency and image together."""
     if result.error:
         return "error"
+    latency = result.verdict(Metric.LATENCY)
     if result.image_outcome is Outcome.REGRESSED:
-        both = result.latency is not None and result.latency.outcome is Outcome.REGRESSED
+        both = latency is not None and latency.outcome is Outcome.REGRESSED
         return "slower, worse" if both else "image worse"
     outcome = result.overall
     return outcome.value if outcome else ABSENT
 
 
-def format_seconds(seconds: float) -> str:
-    """Three significant digits in the unit that suits: 188 ms, 7.36 s."""
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.3g} ms"
-    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:.0f} s"
-
-
-def format_bytes(count: int) -> str:
-    """Bytes as MiB or GiB."""
-    mebibytes = count / 2**20
-    return f"{mebibytes:.0f} MiB" if mebibytes < 1000 else f"{mebibytes / 1024:.1f} GiB"
-
-
 def _row(result: TierResult, reference: TierResult | None) -> Row:
     peak = result.measurement.memory.peak_bytes if result.measurement else None
+    latency = result.verdict(Metric.LATENCY) or Verdict(Metric.LATENCY, Outcome.INVALID)
+    images = result.verdict(Metric.IMAGES)
     cells = (
         result.tier,
-        _latency(result.latency),
+        format_median(latency.measured, latency.measured_interval),
         _speed_up(_median_s(reference), _median_s(result)),
         _speed_up(reference.published_s if reference else None, result.published_s),
-        _change(result.latency),
-        _percent(result.latency.minimum_detectable_effect if result.latency else None),
-        _ssim(result),
-        format_bytes(peak) if peak is not None else ABSENT,
+        format_change(latency.change, latency.change_interval),
+        format_percent(latency.minimum_detectable_effect),
+        format_value(Metric.IMAGES, images.measured if images else None),
+        format_bytes(peak),
         verdict_text(result),
     )
-    return Row(cells, result.overall)
+    return Row(cells, Outcome.REGRESSED if result.error else result.overall)
 
 
-def _image_notes(result: TierResult) -> list[str]:
-    """Reasons, notes and pictures of the checks of images and layers."""
-    said: list[str] = []
-    for name, verdict in (("", result.quality), ("exactness: ", result.exactness)):
-        if verdict is not None:
-            said += [f"{name}{verdict.reason}"] if verdict.reason else []
-            said += [*verdict.notes, *(f"picture: {path}" for path in verdict.pictures)]
-    if result.layers is not None and result.layers.reason:
-        said.append(result.layers.reason)
-    return said
+def _said(result: TierResult, metric: Metric) -> list[str]:
+    """Reasons, notes and pictures of one verdict."""
+    verdict = result.verdict(metric)
+    if verdict is None:
+        return []
+    name = "exactness: " if metric is Metric.EXACTNESS else ""
+    said = [f"{name}{say_all(verdict.reasons)}"] if verdict.reasons else []
+    said += [say(note) for note in verdict.notes]
+    pictures = verdict.images.pictures if verdict.images else ()
+    return [*said, *(f"picture: {path}" for path in pictures)]
 
 
-def _ssim(result: TierResult) -> str:
-    worst = result.quality.worst.ssim if result.quality else None
-    return ABSENT if worst is None else f"{worst:.4f}"
+def _basis(record: RunRecord) -> list[str]:
+    """Which number was judged, and how much it differs between runs: one of both in a session."""
+    for result in record.tiers:
+        verdict = result.verdict(Metric.LATENCY)
+        if verdict is not None and verdict.basis is not None and verdict.run_spread is not None:
+            return [
+                f"judged on {verdict.basis.value}, which differs by "
+                f"{format_percent(verdict.run_spread)} between runs of the same code"
+            ]
+    return []
 
 
 def _median_s(result: TierResult | None) -> float | None:
@@ -140,32 +148,6 @@ def _median_s(result: TierResult | None) -> float | None:
 
 def _speed_up(reference_s: float | None, own_s: float | None) -> str:
     return f"{reference_s / own_s:.2f}" if reference_s and own_s else ABSENT
-
-
-def _latency(verdict: LatencyVerdict | None) -> str:
-    if verdict is None:
-        return ABSENT
-    low, high = verdict.measured_interval_s
-    width = max(high - verdict.measured_s, verdict.measured_s - low) / verdict.measured_s
-    return f"{format_seconds(verdict.measured_s)} ±{_percentage(width)}%"
-
-
-def _change(verdict: LatencyVerdict | None) -> str:
-    if verdict is None or verdict.change is None or verdict.change_interval is None:
-        return ABSENT
-    low, high = verdict.change_interval
-    sign = "+" if verdict.change >= 0 else "-"
-    return f"{sign}{_percentage(abs(verdict.change))} ±{_percentage((high - low) / 2)}%"
-
-
-def _percent(fraction: float | None) -> str:
-    return ABSENT if fraction is None else f"{_percentage(fraction)}%"
-
-
-def _percentage(fraction: float) -> str:
-    """One decimal below ten, so that a row fits into 80 columns."""
-    percentage = fraction * 100
-    return f"{percentage:.1f}" if percentage < 9.95 else f"{percentage:.0f}"
 
 
 def _merged(lines: list[str]) -> list[str]:

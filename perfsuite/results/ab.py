@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfsuite.errors import OutputError
-from perfsuite.judge import Outcome
-from perfsuite.judge.counters import gravest
-from perfsuite.results.images import QualityVerdict
 from perfsuite.results.machine import Conditions, Environment
 from perfsuite.results.method import Finding
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.policy import PairedPolicy
+from perfsuite.results.reasons import Reason
 from perfsuite.results.samples import PeakMemory
-from perfsuite.results.verdict import MetricVerdict
+from perfsuite.results.verdict import Outcome, Verdict, gravest
 from perfsuite.storage import read_json, write_json
 from perfsuite.workload import Workload
 
@@ -111,7 +109,7 @@ class BlockRecord:
     samples: tuple[TimedSample, ...]
     starts: dict[Arm, StartFacts]
     sampling_s: float
-    spoilt: str | None = None
+    spoilt: Reason | None = None
     turns: int = 1
 
     def seconds(self, arm: Arm) -> tuple[float, ...]:
@@ -153,10 +151,10 @@ class TierGate:
     tier: str
     compiles: bool = False
     blocks: tuple[BlockRecord, ...] = ()
-    verdicts: tuple[MetricVerdict, ...] = ()
-    control_images: QualityVerdict | None = None
-    treatment_images: QualityVerdict | None = None
-    same_images: QualityVerdict | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    control_images: Verdict | None = None
+    treatment_images: Verdict | None = None
+    same_images: Verdict | None = None
     failure: Failure | None = None
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfsuite.results.machine import Environment
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.verdict import Metric, Verdict
 
 
 class Answer(enum.Enum):
@@ -37,7 +37,7 @@ class Trial:
     against: str
     answer: Answer
     note: str = ""
-    verdict: MetricVerdict | None = None
+    verdict: Verdict | None = None
     fails: bool = False
     gate_id: str = ""
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import enum
 import math
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from perfsuite.results.machine import Environment
-from perfsuite.results.verdict import Outcome
 
 
 class Change(str, enum.Enum):
@@ -188,39 +186,6 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class QualityVerdict:
-    """Whether a tier's images still are the images.
-
-    Attributes:
-        outcome: `passed`, `regressed` or `invalid`.
-        reason: one line for people.
-        thresholds: what was asked for.
-        scores: one for each image.
-        change: what kind of change a failure is.
-        notes: what a reader must know beside, each one line.
-        pictures: paths of failure pictures.
-    """
-
-    outcome: Outcome
-    reason: str
-    thresholds: Thresholds
-    scores: tuple[ImageScore, ...]
-    change: Change | None = None
-    notes: tuple[str, ...] = ()
-    pictures: tuple[str, ...] = ()
-
-    @property
-    def worst(self) -> ImageScore:
-        """The image that is least like its reference."""
-        return min(self.scores, key=_nearness)
-
-    @property
-    def findings(self) -> tuple[ThresholdCheck, ...]:
-        """Every threshold with what was found against it."""
-        return findings(self.scores, self.thresholds)
-
-
-@dataclass(frozen=True)
 class ThresholdCheck:
     """One threshold, and what was found against it.
 
@@ -244,41 +209,74 @@ class ThresholdCheck:
         """How far below the threshold, in powers of ten of the error; negative above it."""
         return _log_error(self.metric, self.value) - _log_error(self.metric, self.threshold)
 
-    def __str__(self) -> str:
-        form = ".1f" if self.metric.endswith("_db") else ".5f"
-        sign = ">=" if self.holds else "below"
-        return f"{metric_name(self.metric)} {self.value:{form}} {sign} {self.threshold:{form}}"
+
+@dataclass(frozen=True)
+class ImageEvidence:
+    """What a verdict on images rests on.
+
+    Attributes:
+        thresholds: what was asked for.
+        scores: one for each image, at least one.
+        change: what kind of change a failure is.
+        pictures: paths of failure pictures, relative to the record's folder.
+    """
+
+    thresholds: Thresholds
+    scores: tuple[ImageScore, ...]
+    change: Change | None = None
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> ImageScore:
+        """The image that is least like its reference."""
+        return min(self.scores, key=_nearness)
+
+    @property
+    def checks(self) -> tuple[ThresholdCheck, ...]:
+        """Every threshold that is set, with what was found; none where no image was scored."""
+        known = [score for score in self.scores if score.ssim is not None]
+        if not known:
+            return ()
+        ssims = [score.ssim for score in known if score.ssim is not None]
+        noises = [math.inf if score.psnr_db is None else score.psnr_db for score in known]
+        cosines = [each.latent_cosine for each in known if each.latent_cosine is not None]
+        found = {
+            "worst_ssim": _lowest(ssims),
+            "mean_ssim": statistics.fmean(ssims),
+            "median_ssim": statistics.median(ssims),
+            "worst_psnr_db": _lowest(noises),
+            "mean_psnr_db": statistics.fmean(noises),
+            "median_psnr_db": statistics.median(noises),
+            "worst_latent_cosine": _lowest(cosines) if cosines else math.nan,
+        }
+        asked = ((name, getattr(self.thresholds, name)) for name in found)
+        return tuple(
+            ThresholdCheck(name, found[name], threshold)
+            for name, threshold in asked
+            if threshold is not None
+        )
 
 
-def findings(scores: Iterable[ImageScore], thresholds: Thresholds) -> tuple[ThresholdCheck, ...]:
-    """Every threshold that is set, with what was found; nothing where no image could be scored."""
-    known = [score for score in scores if score.ssim is not None]
-    if not known:
-        return ()
-    ssims = [score.ssim for score in known if score.ssim is not None]
-    noises = [math.inf if score.psnr_db is None else score.psnr_db for score in known]
-    cosines = [each.latent_cosine for each in known if each.latent_cosine is not None]
-    found = {
-        "worst_ssim": _lowest(ssims),
-        "mean_ssim": statistics.fmean(ssims),
-        "median_ssim": statistics.median(ssims),
-        "worst_psnr_db": _lowest(noises),
-        "mean_psnr_db": statistics.fmean(noises),
-        "median_psnr_db": statistics.median(noises),
-        "worst_latent_cosine": _lowest(cosines) if cosines else math.nan,
-    }
-    asked = ((name, getattr(thresholds, name)) for name in found)
-    return tuple(
-        ThresholdCheck(name, found[name], threshold)
-        for name, threshold in asked
-        if threshold is not None
-    )
+@dataclass(frozen=True)
+class LayerEvidence:
+    """What a verdict on quantised layers rests on.
 
+    Attributes:
+        thresholds: what was asked for.
+        scores: one for each layer, worst relative error first.
+    """
 
-def metric_name(metric: str) -> str:
-    """A metric's name for people: 'worst SSIM'."""
-    words = {"ssim": "SSIM", "psnr": "PSNR", "db": "dB"}
-    return " ".join(words.get(word, word) for word in metric.split("_"))
+    thresholds: LayerThresholds
+    scores: tuple[LayerScore, ...]
+
+    @property
+    def margins_db(self) -> list[float]:
+        """How far beyond each threshold the worst layer is, in dB; below 0 it is within."""
+        if not self.scores:
+            return []
+        error = max(score.relative_error for score in self.scores) / self.thresholds.relative_error
+        gain = max(abs(score.gain - 1) for score in self.scores) / self.thresholds.gain_error
+        return [20 * math.log10(max(share, 1e-6)) for share in (error, gain) if share < math.inf]
 
 
 def _nearness(score: ImageScore) -> tuple[float, float]:
@@ -296,29 +294,3 @@ def _log_error(metric: str, value: float) -> float:
     if metric.endswith("_db"):
         return -value / 10
     return math.log10(max(1 - value, 1e-12))
-
-
-@dataclass(frozen=True)
-class LayersVerdict:
-    """Whether every quantised layer still computes what it should.
-
-    Attributes:
-        outcome: `passed` or `regressed`.
-        reason: one line for people.
-        thresholds: what was asked for.
-        scores: one for each layer, worst relative error first.
-    """
-
-    outcome: Outcome
-    reason: str
-    thresholds: LayerThresholds
-    scores: tuple[LayerScore, ...]
-
-    @property
-    def margins_db(self) -> list[float]:
-        """How far beyond each threshold the worst layer is, in dB; below 0 it is within."""
-        if not self.scores:
-            return []
-        error = max(score.relative_error for score in self.scores) / self.thresholds.relative_error
-        gain = max(abs(score.gain - 1) for score in self.scores) / self.thresholds.gain_error
-        return [20 * math.log10(max(share, 1e-6)) for share in (error, gain) if share < math.inf]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from perfsuite.results.machine import Conditions
@@ -77,3 +78,7 @@ class Measurement:
     recompiles: int
     sampling_s: float
     conditions: Conditions = field(default_factory=Conditions)
+
+
+Goal = Callable[[LatencySamples], int]
+"""From the samples so far: how many are wanted in all. No more than there are ends sampling."""

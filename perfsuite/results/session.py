@@ -10,27 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfsuite.errors import OutputError
-from perfsuite.judge import Outcome
-from perfsuite.results.images import LayersVerdict, QualityVerdict
 from perfsuite.results.machine import Environment
 from perfsuite.results.method import Finding
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.policy import Policy
 from perfsuite.results.samples import Measurement
-from perfsuite.results.verdict import LatencyVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict, gravest
 from perfsuite.storage import read_json, write_json
 from perfsuite.workload import Workload
-
-_GRAVITY = (
-    Outcome.PASSED,
-    Outcome.RECORDED,
-    Outcome.IMPROVED,
-    Outcome.NO_BASELINE,
-    Outcome.INCONCLUSIVE,
-    Outcome.INVALID,
-    Outcome.REGRESSED,
-)
-"""From the lightest verdict to the gravest."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +28,7 @@ class TierResult:
         tier: its name.
         published_s: seconds per image in the tutorial.
         measurement: raw samples and what else was measured.
-        latency: verdict on them.
-        quality: verdict on its images.
-        exactness: verdict on the images of its exact changes in fp32.
-        layers: verdict on its quantised layers.
+        verdicts: at most one for each metric.
         findings: what building it brought to light.
         error: first line of what stopped it.
     """
@@ -52,26 +36,28 @@ class TierResult:
     tier: str
     published_s: float | None = None
     measurement: Measurement | None = None
-    latency: LatencyVerdict | None = None
-    quality: QualityVerdict | None = None
-    exactness: QualityVerdict | None = None
-    layers: LayersVerdict | None = None
+    verdicts: tuple[Verdict, ...] = ()
     findings: tuple[Finding, ...] = ()
     error: str | None = None
 
+    def verdict(self, metric: Metric) -> Verdict | None:
+        """The verdict on a metric; None if there is none yet."""
+        return next((each for each in self.verdicts if each.metric is metric), None)
+
+    def with_verdict(self, verdict: Verdict) -> TierResult:
+        """The same with a verdict in the place of what was said of its metric."""
+        others = tuple(each for each in self.verdicts if each.metric is not verdict.metric)
+        return replace(self, verdicts=(*others, verdict))
+
     @property
     def overall(self) -> Outcome | None:
-        """The one verdict on latency and images: the gravest of them; None if none is known."""
-        known = (self.latency, self.quality, self.exactness, self.layers)
-        verdicts = [each.outcome for each in known if each is not None]
-        return max(verdicts, key=_GRAVITY.index) if verdicts else None
+        """The gravest verdict of all; None if there is none."""
+        return gravest(each.outcome for each in self.verdicts)
 
     @property
     def image_outcome(self) -> Outcome | None:
-        """The gravest verdict on images and layers; None if none is known."""
-        known = (self.quality, self.exactness, self.layers)
-        verdicts = [each.outcome for each in known if each is not None]
-        return max(verdicts, key=_GRAVITY.index) if verdicts else None
+        """The gravest verdict on images and layers; None if there is none."""
+        return gravest(each.outcome for each in self.verdicts if each.metric.is_of_pictures)
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,43 @@
-"""The words that every verdict uses."""
+"""The verdict: one type for every metric of a tier, in a session and in a gate."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from perfsuite.results.images import ImageEvidence, LayerEvidence
+from perfsuite.results.reasons import Reason
 
 
 class Outcome(str, enum.Enum):
-    """What a verdict says; `recorded` is a run that was made the baseline instead of judged."""
+    """What a verdict says, from the lightest to the gravest."""
 
     PASSED = "passed"
-    REGRESSED = "regressed"
-    IMPROVED = "improved"
-    INCONCLUSIVE = "inconclusive"
-    NO_BASELINE = "no baseline"
-    INVALID = "invalid"
     RECORDED = "recorded"
+    """Not judged: this run was made the baseline."""
+    IMPROVED = "improved"
+    NO_BASELINE = "no baseline"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+    REGRESSED = "regressed"
+
+    @property
+    def gravity(self) -> int:
+        """The higher, the graver."""
+        return _GRAVITY[self]
+
+
+_GRAVITY = {outcome: place for place, outcome in enumerate(Outcome)}
+
+
+def gravest(outcomes: Iterable[Outcome]) -> Outcome | None:
+    """The gravest of some outcomes; None if there is none."""
+    return max(outcomes, key=lambda outcome: outcome.gravity, default=None)
 
 
 class Metric(str, enum.Enum):
-    """What a verdict is about; its values are in the unit of the name."""
+    """What a verdict is about; it tells the unit of the verdict's numbers."""
 
     LATENCY = "latency"
     """Seconds per image."""
@@ -36,31 +54,18 @@ class Metric(str, enum.Enum):
     """SSIM of the worst image to its fp32 reference."""
     SAME_IMAGES = "images against control"
     """SSIM of the worst image of the treatment to the control's."""
+    EXACTNESS = "exactness"
+    """PSNR in dB of the worst image of the exact changes in fp32."""
+    LAYERS = "layers"
+    """Relative error of the worst quantised layer."""
+
+    @property
+    def is_of_pictures(self) -> bool:
+        """Whether it is about what images show, or what layers compute."""
+        return self in _OF_PICTURES
 
 
-@dataclass(frozen=True)
-class MetricVerdict:
-    """A verdict on one metric of one tier; None where there is nothing to say.
-
-    Attributes:
-        metric: what was judged; it tells the unit of `control` and `treatment`.
-        outcome: what the verdict says.
-        reason: one line for people.
-        control: the control's value.
-        treatment: the treatment's value.
-        change: of the treatment against the control, as a fraction; positive is more.
-        interval: 95 % interval of the change, as fractions.
-        minimum_detectable_effect: change that would have been called a regression with 95 % power.
-    """
-
-    metric: Metric
-    outcome: Outcome
-    reason: str = ""
-    control: float | None = None
-    treatment: float | None = None
-    change: float | None = None
-    interval: tuple[float, float] | None = None
-    minimum_detectable_effect: float | None = None
+_OF_PICTURES = frozenset({Metric.IMAGES, Metric.SAME_IMAGES, Metric.EXACTNESS, Metric.LAYERS})
 
 
 class Basis(str, enum.Enum):
@@ -73,31 +78,36 @@ class Basis(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class LatencyVerdict:
-    """A verdict with all that it rests on; None where there was nothing to compute it from.
+class Verdict:
+    """What is said of one metric of one tier, and what it rests on; None where nothing is known.
 
     Attributes:
-        outcome: what it says.
-        reason: one line for people.
-        measured_s: median latency, seconds.
-        measured_interval_s: 95 % interval of that median within this run, seconds.
-        baseline_s: latency that it was held against, seconds.
-        change: slowdown on the verdict's basis, as a fraction; negative is faster.
-        change_interval: 95 % prediction interval of the change, as fractions.
-        minimum_detectable_effect: slowdown that would have been called a regression with 95 %
-        power.
-        tolerance: from the policy.
-        basis: which number was judged.
+        metric: what was judged.
+        outcome: what the verdict says.
+        reasons: why, and what would settle it.
+        measured: the value found here, in a gate the treatment's; unit of the metric.
+        measured_interval: 95 % interval of `measured` within this run.
+        expected: the value that it was held against: the baseline's or the control's.
+        change: of `measured` against `expected` on the verdict's basis, as a fraction; positive is
+            more.
+        change_interval: 95 % interval of the change, as fractions.
+        minimum_detectable_effect: change that would have been called a regression with 95 % power.
+        tolerance: change that nobody minds, as a fraction.
+        basis: which number of a run was judged.
         run_spread: standard deviation between runs of that number, as a fraction.
-        p_value: of 'no slower than before'.
-        alpha: that the p-value was held against; Holm's, with what was known at that time.
+        p_value: of 'no more than before'.
+        alpha: that the p-value was held against.
+        images: scores of images, with the thresholds that they were held against.
+        layers: scores of layers, with the thresholds that they were held against.
+        notes: what a reader must know beside.
     """
 
+    metric: Metric
     outcome: Outcome
-    reason: str
-    measured_s: float
-    measured_interval_s: tuple[float, float]
-    baseline_s: float | None = None
+    reasons: tuple[Reason, ...] = ()
+    measured: float | None = None
+    measured_interval: tuple[float, float] | None = None
+    expected: float | None = None
     change: float | None = None
     change_interval: tuple[float, float] | None = None
     minimum_detectable_effect: float | None = None
@@ -106,3 +116,6 @@ class LatencyVerdict:
     run_spread: float | None = None
     p_value: float | None = None
     alpha: float | None = None
+    images: ImageEvidence | None = None
+    layers: LayerEvidence | None = None
+    notes: tuple[Reason, ...] = ()

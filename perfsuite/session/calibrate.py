@@ -9,16 +9,17 @@ from itertools import count, islice
 from perfsuite.errors import CalibrationError
 from perfsuite.images.calibration import calibrate_layers, calibrate_tier, calibration_path
 from perfsuite.images.generate import GeneratedImage
-from perfsuite.images.metrics import as_eight_bits, ssim
+from perfsuite.images.references import References, exactness_shots, references_of
 from perfsuite.images.scoring import make_images, score_image, score_quantised
-from perfsuite.judge.images import VALID_SSIM
+from perfsuite.judge.images import judge_reference_tier
 from perfsuite.ladder import Tier, build_tier, changes_layers, has_exactness, reference_tier
 from perfsuite.progress import Progress
+from perfsuite.report.messages import say_all
 from perfsuite.results.images import Calibration, ImageScore, TierCalibration
 from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.verdict import Outcome
 from perfsuite.session.run import Run
 from perfsuite.storage import write_json
-from perfsuite.stores.references import References, exactness_shots, references_of
 from perfsuite.workload import Shot, Workload
 
 
@@ -93,12 +94,7 @@ def score_tier(
     """Scores of a tier's images of any workload against references of that workload."""
     checkpoint = replace(run.checkpoint, quality=workload)
     with build_tier(tier, checkpoint, run.device) as built:
-        return tuple(
-            score_image(image, workload, references.image(image.shot), latents)
-            for image, latents in zip(
-                make_images(built, progress=progress), references.latents, strict=True
-            )
-        )
+        return references.score(make_images(built, progress=progress), workload)
 
 
 def make_references(run: Run, workload: Workload, progress: Progress) -> tuple[GeneratedImage, ...]:
@@ -124,15 +120,15 @@ def _check_stored(run: Run, images: tuple[GeneratedImage, ...]) -> None:
     if run.references is None:
         return
     made = {(image.shot.prompt, image.shot.seed): image for image in images}
-    for shot in run.checkpoint.quality.shots():
-        pixels = as_eight_bits(made[shot.prompt, shot.seed].pixels)
-        found = ssim(pixels, run.references.image(shot))
-        if not found >= VALID_SSIM:
-            raise CalibrationError(
-                f"fp32 does not make its own reference of '{shot.prompt}', seed {shot.seed} "
-                f"(SSIM {found:.4f})",
-                hint=f"perfsuite record-references {run.checkpoint.name}",
-            )
+    workload = run.checkpoint.quality
+    own = [replace(made[shot.prompt, shot.seed], shot=shot) for shot in workload.shots()]
+    versions = run.references.versions_since(run.environment)
+    verdict = judge_reference_tier(run.references.score(own, workload), versions)
+    if verdict.outcome is not Outcome.PASSED:
+        raise CalibrationError(
+            f"fp32 does not make its own references ({say_all(verdict.reasons)})",
+            hint=f"perfsuite record-references {run.checkpoint.name}",
+        )
 
 
 def _other_seeds(
@@ -169,14 +165,6 @@ def _exactness(run: Run, tier: Tier, ground: Ground, progress: Progress) -> floa
     """PSNR of the worst image of a tier's exact changes in fp32; None if all are equal."""
     checkpoint = replace(run.checkpoint, quality=ground.workload)
     with build_tier(tier, checkpoint, run.device, exact_only=True) as exact:
-        scores = [
-            score_image(
-                image,
-                ground.workload,
-                ground.references.pixels[image.shot.index],
-                ground.references.latents[image.shot.index],
-                in_eight_bits=False,
-            )
-            for image in make_images(exact, exactness_shots(ground.workload), progress=progress)
-        ]
+        images = make_images(exact, exactness_shots(ground.workload), progress=progress)
+        scores = ground.references.score(images, ground.workload, in_eight_bits=False)
     return min((score.psnr_db for score in scores if score.psnr_db is not None), default=None)

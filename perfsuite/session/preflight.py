@@ -16,6 +16,7 @@ from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
 from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
 from perfsuite.images.calibration import calibration_path, load_calibration
+from perfsuite.images.references import References
 from perfsuite.ladder import Tier, find_tiers, is_compiled, tiers
 from perfsuite.results.images import Calibration
 from perfsuite.results.migrate import SCHEMA
@@ -25,7 +26,7 @@ from perfsuite.session.run import COMPILE_CACHE, Run
 from perfsuite.settings import Settings
 from perfsuite.storage import check_writable
 from perfsuite.stores.baselines import Baseline, BaselineStore
-from perfsuite.stores.references import MANIFEST, References, load_references
+from perfsuite.stores.references import MANIFEST, load_references
 
 _RECORD_BYTES = 16 << 20
 _COMPILE_CACHE_BYTES = 256 << 20

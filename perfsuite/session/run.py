@@ -17,24 +17,24 @@ import torch
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
 from perfsuite.errors import head_of
+from perfsuite.images.references import References
 from perfsuite.images.scoring import make_images
-from perfsuite.judge import Outcome, invalid_reason
-from perfsuite.judge.comparison import Comparison, compare, probe_mismatch
-from perfsuite.judge.latency import decide, without_baseline
-from perfsuite.judge.multiplicity import holm_alpha
-from perfsuite.judge.power import rounds_wanted
-from perfsuite.judge.variance import Spread, steadier_spread
+from perfsuite.judge.comparison import Comparison
+from perfsuite.judge.session import Recorded, SessionJudge
 from perfsuite.ladder import BuiltTier, Tier, build_tier, reference_tier
-from perfsuite.measure import Goal, LatencySamples, Measurement, SamplingPlan
+from perfsuite.ladder.table import is_reference_tier
+from perfsuite.measure import SamplingPlan
 from perfsuite.progress import Progress, silent
-from perfsuite.results.images import Calibration, LayersVerdict, QualityVerdict
+from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
+from perfsuite.results.reasons import BaselineRecorded, FirstBaseline, NoBaseline, TierNotInBaseline
+from perfsuite.results.samples import Goal, Measurement
 from perfsuite.results.session import RunRecord, TierResult, save_record
-from perfsuite.results.verdict import LatencyVerdict
-from perfsuite.session.images import ImageGate, is_reference_tier
+from perfsuite.results.verdict import Metric, Outcome, Verdict
+from perfsuite.session.images import ImageGate
 from perfsuite.settings import Settings
-from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
-from perfsuite.stores.references import References, record_references
+from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun
+from perfsuite.stores.references import record_references
 
 COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 """Environment variable that names inductor's compile cache."""
@@ -98,49 +98,37 @@ class Run:
 
         A run that others will be held against is recorded in full.
         """
-        known = self.baseline.tiers.get(tier.name) if self.baseline else None
-        if known is None or self.settings.update is not None:
-            return None
+        return None if self.settings.update is not None else self._judge.goal(tier.name)
 
-        def goal(latency: LatencySamples) -> int:
-            compared = self._compare(latency, known)
-            if compared is None:
-                return len(latency.samples_s)
-            return rounds_wanted(compared, self.record.policy)
-
-        return goal
-
-    def judge_measurement(self, measurement: Measurement) -> LatencyVerdict:
+    def judge_measurement(self, measurement: Measurement) -> Verdict:
         """Judge a measurement against the baseline, store it where asked, and save the record."""
-        verdict = self._latency_verdict(measurement)
+        verdict = self._judge.judge(
+            measurement.tier, measurement.latency, measurement.conditions, measurement.recompiles
+        )
         if verdict.outcome is not Outcome.INVALID:
             verdict = self._store_run(measurement, verdict)
-        known = self.record.result(measurement.tier)
-        self._save(replace(known, measurement=measurement, latency=verdict))
-        return verdict
+        known = replace(self.record.result(measurement.tier), measurement=measurement)
+        return self._keep(known, verdict)
 
-    def judge_images(self, built: BuiltTier, progress: Progress = silent) -> QualityVerdict:
+    def judge_images(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """Make the quality workload's images, judge them, and save the record."""
         verdict = self._image_gate(built, progress).judge_lossy(built, progress)
-        self._save(replace(self.record.result(built.tier.name), quality=verdict))
-        return verdict
+        return self._keep(self.record.result(built.tier.name), verdict)
 
-    def judge_exactness(self, tier: Tier, progress: Progress = silent) -> QualityVerdict:
+    def judge_exactness(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Build a tier's exact changes in fp32, judge its images, and save the record."""
         with build_tier(tier, self.checkpoint, self.device, exact_only=True) as exact:
             verdict = self._image_gate(exact, progress).judge_exactness(exact, progress)
-        self._save(replace(self.record.result(tier.name), exactness=verdict))
-        return verdict
+        return self._keep(self.record.result(tier.name), verdict)
 
-    def judge_layers(self, tier: Tier, progress: Progress = silent) -> LayersVerdict:
+    def judge_layers(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Hold a tier's quantised layers against its exact build, and save the record."""
         with (
             build_tier(tier, self.checkpoint, self.device, exact_only=True) as exact,
             build_tier(tier, self.checkpoint, self.device) as built,
         ):
             verdict = self._image_gate(built, progress).judge_layers(built, exact, progress)
-        self._save(replace(self.record.result(tier.name), layers=verdict))
-        return verdict
+        return self._keep(self.record.result(tier.name), verdict)
 
     def finish(self, *, complete: bool) -> None:
         """Mark the record as complete and undo what preparing has set."""
@@ -154,92 +142,52 @@ class Run:
             self.record = replace(self.record, complete=complete)
             self.record_path = save_record(self.record, self.settings.out)
 
-    def _latency_verdict(self, measurement: Measurement) -> LatencyVerdict:
-        if measurement.recompiles:
-            reason = (
-                f"{measurement.recompiles} graphs were compiled while sampling: "
-                "something changes shape between images"
-            )
-            return without_baseline(measurement.latency, Outcome.INVALID, reason)
-        spoilt = invalid_reason(
-            measurement.conditions,
-            cores=self.environment.hardware.cores,
-            threads=self.environment.threads,
+    @functools.cached_property
+    def _judge(self) -> SessionJudge:
+        """What judges latencies, with all that it needs to know beforehand."""
+        tiers = self.baseline.tiers if self.baseline else {}
+        return SessionJudge(
+            self.record.policy,
+            {
+                name: Recorded(each.latencies, each.accepted_latency_s if each.was_edited else None)
+                for name, each in tiers.items()
+            },
+            self.store.hardware_key,
+            self.environment.hardware.cores,
+            self.environment.threads,
         )
-        if spoilt:
-            return without_baseline(measurement.latency, Outcome.INVALID, spoilt)
-        known = self.baseline.tiers.get(measurement.tier) if self.baseline else None
-        if known is None:
-            reason = f"no baseline for {self.store.hardware_key}"
-            return without_baseline(measurement.latency, Outcome.NO_BASELINE, reason)
-        compared = self._compare(measurement.latency, known)
-        if compared is None:
-            reason = probe_mismatch(measurement.latency, known.latencies) or ""
-            return without_baseline(measurement.latency, Outcome.INVALID, reason)
-        self._comparisons[measurement.tier] = compared
-        return decide(compared, self.record.policy, alpha=self._alpha())
-
-    def _compare(self, latency: LatencySamples, known: TierBaseline) -> Comparison | None:
-        """A run held against its tier's baseline; None if that has another probe."""
-        if probe_mismatch(latency, known.latencies):
-            return None
-        accepted_s = known.accepted_latency_s if known.was_edited else None
-        return compare(latency, known.latencies, self.spread, accepted_s=accepted_s)
-
-    def _alpha(self) -> float:
-        """What Holm's procedure leaves to each tier, with what is known so far."""
-        policy = self.record.policy
-        known = [compared.p_slower for compared in self._comparisons.values()]
-        return holm_alpha(known, policy.false_alarm_rate, policy.multiplicity)
 
     def _judge_together(self) -> None:
-        """What the tiers measured later leave to the earlier ones.
+        """What the tiers measured later leave to the earlier ones."""
+        known = {each.tier: each.verdict(Metric.LATENCY) for each in self.record.tiers}
+        judged = {tier: verdict for tier, verdict in known.items() if verdict is not None}
+        for tier, verdict in self._judge.judge_together(judged).items():
+            self.record = self.record.with_result(self.record.result(tier).with_verdict(verdict))
 
-        Each test ends with what was known by then. A later refuted hypothesis can only raise the
-        alpha of the others, so this adds regressions to a session that has one, and takes none
-        away.
-        """
-        for name, compared in self._comparisons.items():
-            known = self.record.result(name)
-            verdict = decide(compared, self.record.policy, alpha=self._alpha())
-            if verdict.outcome is not Outcome.REGRESSED or known.latency is None:
-                continue
-            if known.latency.outcome in (Outcome.PASSED, Outcome.INCONCLUSIVE):
-                reason = "regressed in the light of the session's other regressions (Holm)"
-                verdict = replace(verdict, reason=reason)
-                self.record = self.record.with_result(replace(known, latency=verdict))
-
-    @functools.cached_property
-    def spread(self) -> Spread:
-        """Spread between the baseline's runs, pooled over all its tiers."""
-        recorded = self.baseline.tiers.values() if self.baseline else ()
-        return steadier_spread((tier.latencies for tier in recorded), self.record.policy.assumed)
-
-    def _store_run(self, measurement: Measurement, verdict: LatencyVerdict) -> LatencyVerdict:
-        run = RecordedRun(self.record.run_id, self.environment, measurement.latency)
+    def _store_run(self, measurement: Measurement, verdict: Verdict) -> Verdict:
+        """Make this run a baseline, or one more run of one, where that was asked for."""
         settings = self.settings
+        run = RecordedRun(self.record.run_id, self.environment, measurement.latency)
         if settings.update is not None:
             add = settings.update == "add"
             path = self.store.save_run(settings.baselines, measurement, run, add=add)
-            reason = f"one more run of {path}" if add else f"is the new baseline in {path}"
-            return replace(verdict, outcome=Outcome.RECORDED, reason=reason)
-        if verdict.outcome is not Outcome.NO_BASELINE:
+            reasons = (BaselineRecorded(str(path), add),)
+            return replace(verdict, outcome=Outcome.RECORDED, reasons=reasons)
+        if not any(isinstance(each, NoBaseline) for each in verdict.reasons):
             return verdict
         if self.store.path(settings.baselines).is_file():
-            reason = f"the baseline has no tier '{measurement.tier}': add it with --perf-update"
-            return replace(verdict, reason=reason)
+            return replace(verdict, reasons=(TierNotInBaseline(measurement.tier),))
         if settings.missing != "record":
             return verdict
-        path = self.store.save_run(settings.out / "baselines", measurement, run, add=False)
-        reason = "no baseline for this hardware yet: this run is now its baseline"
-        return replace(verdict, reason=reason)
+        self.store.save_run(settings.out / "baselines", measurement, run, add=False)
+        return replace(verdict, outcome=Outcome.RECORDED, reasons=(FirstBaseline(),))
 
     def _image_gate(self, built: BuiltTier, progress: Progress) -> ImageGate:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""
         if self._gate is None:
             references = self.references or self._record_references(built, progress)
             pictures = self.settings.out / "runs" / self.record.run_id
-            self._gate = ImageGate(references, self.calibration, pictures)
+            self._gate = ImageGate(references, self.calibration, pictures, self.environment)
         return self._gate
 
     def _record_references(self, built: BuiltTier, progress: Progress) -> References:
@@ -259,6 +207,10 @@ class Run:
             environment=self.environment,
             images=make_images(fp32, progress=progress),
         )
+
+    def _keep(self, result: TierResult, verdict: Verdict) -> Verdict:
+        self._save(result.with_verdict(verdict))
+        return verdict
 
     def _save(self, result: TierResult) -> None:
         self.record = self.record.with_result(result)

@@ -21,14 +21,13 @@ from safetensors.numpy import save as save_tensors
 
 from perfsuite.errors import ReferenceImageError
 from perfsuite.images.generate import GeneratedImage, deterministically
-from perfsuite.images.metrics import Latents, Pixels, as_eight_bits
+from perfsuite.images.metrics import Latents, Pixels
+from perfsuite.images.references import References, encode_png, exactness_shots
 from perfsuite.results.machine import Environment
 from perfsuite.storage import read_json, write_json, write_whole
 from perfsuite.workload import Shot, Workload
 
 SCHEMA = 2
-EXACTNESS_SHOTS = 4
-"""How many images the exactness stage holds against float32 pixels."""
 MANIFEST = "manifest.json"
 LATENTS = "latents.safetensors"
 PIXELS = "pixels.safetensors"
@@ -72,47 +71,6 @@ class Manifest:
     pixels: StoredFile
 
 
-@dataclass(frozen=True)
-class References:
-    """Reference images, loaded or just made.
-
-    Attributes:
-        images: one for each shot, 8-bit levels from 0 to 1.
-        latents: final latents, one for each shot.
-        pixels: float32 pixels of the exactness shots, by the shot's index.
-        folder: where they lie; None if they are kept nowhere.
-        manifest: where they came from; None if they are kept nowhere.
-    """
-
-    images: tuple[Pixels, ...]
-    latents: tuple[Latents, ...]
-    pixels: dict[int, Pixels]
-    folder: Path | None = None
-    manifest: Manifest | None = None
-
-    def image(self, shot: Shot) -> Pixels:
-        """The reference of a shot."""
-        return self.images[shot.index]
-
-
-def exactness_shots(workload: Workload) -> tuple[Shot, ...]:
-    """The shots whose float32 pixels are kept: evenly spread over prompts and seeds."""
-    shots = tuple(workload.shots())
-    stride = max(1, len(shots) // EXACTNESS_SHOTS)
-    return shots[::stride][:EXACTNESS_SHOTS]
-
-
-def references_of(images: Iterable[GeneratedImage], workload: Workload) -> References:
-    """References that are kept nowhere, from images in the order of the workload's shots."""
-    made = tuple(images)
-    kept = {shot.index for shot in exactness_shots(workload)}
-    return References(
-        images=tuple(as_eight_bits(image.pixels) for image in made),
-        latents=tuple(image.latents for image in made),
-        pixels={image.shot.index: image.pixels for image in made if image.shot.index in kept},
-    )
-
-
 def load_references(
     folder: Path, *, checkpoint: str, identity: str, workload: Workload
 ) -> References:
@@ -144,7 +102,7 @@ def load_references(
     latents = _read_tensors(folder, manifest.latents, shots, hint)
     pixels = _read_tensors(folder, manifest.pixels, exactness_shots(workload), hint)
     images = tuple(_decode(_read_checked(folder, file, hint)) for file in manifest.images)
-    return References(images, tuple(latents.values()), pixels, folder, manifest)
+    return References(images, tuple(latents.values()), pixels, folder, manifest.environment)
 
 
 def record_references(
@@ -184,14 +142,6 @@ def record_references(
     )
     write_json(folder / MANIFEST, manifest)
     return load_references(folder, checkpoint=checkpoint, identity=identity, workload=workload)
-
-
-def encode_png(pixels: Pixels) -> bytes:
-    """A PNG of 8 bits per channel from height x width x 3 pixels from 0 to 1."""
-    buffer = io.BytesIO()
-    levels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    Image.fromarray(levels).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _decode(content: bytes) -> Pixels:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from perfsuite.results.verdict import LatencyVerdict
+from perfsuite.results.verdict import Verdict
 
 
 @pytest.mark.perf
-def test_latency(latency_verdict: LatencyVerdict, enforce: Callable[[object], None]) -> None:
+def test_latency(latency_verdict: Verdict, enforce: Callable[[object], None]) -> None:
     enforce(latency_verdict)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from perfsuite.results.images import QualityVerdict
+from perfsuite.results.verdict import Verdict
 
 
 @pytest.mark.perf
-def test_exactness(exactness_verdict: QualityVerdict, enforce: Callable[[object], None]) -> None:
+def test_exactness(exactness_verdict: Verdict, enforce: Callable[[object], None]) -> None:
     enforce(exactness_verdict)

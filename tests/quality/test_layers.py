@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from perfsuite.results.images import LayersVerdict
+from perfsuite.results.verdict import Verdict
 
 
 @pytest.mark.perf
-def test_layers(layers_verdict: LayersVerdict, enforce: Callable[[object], None]) -> None:
+def test_layers(layers_verdict: Verdict, enforce: Callable[[object], None]) -> None:
     enforce(layers_verdict)

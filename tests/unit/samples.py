@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from perfsuite.judge import Outcome
-from perfsuite.results.images import ImageScore, QualityVerdict, Thresholds
+from perfsuite.results.images import ImageScore, Thresholds
 from perfsuite.results.machine import Environment, Hardware
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.samples import LatencySamples, Measurement, PeakMemory
 from perfsuite.results.session import RunRecord, TierResult
-from perfsuite.results.verdict import LatencyVerdict
+from perfsuite.results.verdict import Outcome, Verdict
 from perfsuite.workload import Workload
 
 PROBE = "v1 float32 cpu"
@@ -86,9 +85,9 @@ def latency_verdict(
     measured_interval_s: tuple[float, float] = (0.19, 0.21),
     change: float | None = 0.01,
     change_interval: tuple[float, float] | None = (-0.03, 0.05),
-) -> LatencyVerdict:
+) -> Verdict:
     judged = change is not None
-    return LatencyVerdict(
+    return Verdict(
         outcome=outcome,
         reason=reason,
         measured_s=measured_s,
@@ -105,9 +104,9 @@ def score(ssim: float = 0.99, prompt: str = "A fox in the snow", seed: int = 0) 
     return ImageScore(prompt, seed, ssim, 40.0)
 
 
-def quality_verdict(outcome: Outcome = Outcome.PASSED, reason: str = "") -> QualityVerdict:
+def quality_verdict(outcome: Outcome = Outcome.PASSED, reason: str = "") -> Verdict:
     thresholds = Thresholds("the tier's row", worst_ssim=0.95)
-    return QualityVerdict(outcome, reason, thresholds, (score(0.99), score(0.97, seed=1)))
+    return Verdict(outcome, reason, thresholds, (score(0.99), score(0.97, seed=1)))
 
 
 def record(*tiers: TierResult) -> RunRecord:

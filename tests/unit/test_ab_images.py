@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from perfsuite.ab.images import ArmImages
-from perfsuite.judge import Outcome
+from perfsuite.images.references import references_of
+from perfsuite.judge.images import REFERENCE_THRESHOLDS
 from perfsuite.ladder import find_tiers
-from perfsuite.session.images import REFERENCE_THRESHOLDS
-from perfsuite.stores.references import references_of
+from perfsuite.results.verdict import Outcome
 from tests.unit.gate_samples import WORK, image
 
 (BF16,) = find_tiers(["bf16"])

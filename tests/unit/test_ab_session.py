@@ -10,7 +10,6 @@ import pytest
 from perfsuite.ab.block import BlockTaker
 from perfsuite.ab.session import Session
 from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
-from perfsuite.judge import Outcome
 from perfsuite.results.ab import (
     Answer,
     Arm,
@@ -20,7 +19,7 @@ from perfsuite.results.ab import (
     load_gate,
     record_path,
 )
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workers.client import FakeWorker, OutOfDeviceMemory
 from perfsuite.workers.protocol import Built
 from tests.unit.gate_samples import Opener, SilentLine, busy, finished, gate_record, plan
@@ -310,8 +309,8 @@ def test_a_regression_that_was_found_before_ctrl_c_stands(tmp_path: Path) -> Non
     ],
 )
 def test_the_gravest_tier_is_the_answer(outcome: Outcome, answer: Answer) -> None:
-    good = TierGate("bf16", verdicts=(MetricVerdict(Metric.LATENCY, Outcome.PASSED),))
-    other = TierGate("sdpa", verdicts=(MetricVerdict(Metric.LATENCY, outcome),))
+    good = TierGate("bf16", verdicts=(Verdict(Metric.LATENCY, Outcome.PASSED),))
+    other = TierGate("sdpa", verdicts=(Verdict(Metric.LATENCY, outcome),))
     assert gate_record(other, good).answer is answer
 
 

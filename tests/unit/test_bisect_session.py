@@ -11,7 +11,6 @@ import pytest
 from perfsuite.bisect.session import BisectSession, Candidate, halfway, read_trial, regression_of
 from perfsuite.environments.spec import Requirements, Spec
 from perfsuite.errors import EnvironmentBroken, GateError, WorkerFailed
-from perfsuite.judge import Outcome
 from perfsuite.judge.ab import judge_tier
 from perfsuite.results.ab import Arm, Failure, TierGate
 from perfsuite.results.bisection import (
@@ -24,7 +23,7 @@ from perfsuite.results.bisection import (
 )
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import read_json
 from tests.unit.gate_samples import gate_record, tier
 from tests.unit.samples import environment
@@ -202,9 +201,9 @@ def test_what_is_known_is_kept_when_it_is_stopped(tmp_path: Path, error: BaseExc
 
 def test_images_are_as_bad_as_the_graver_of_their_two_verdicts() -> None:
     verdicts = (
-        MetricVerdict(Metric.LATENCY, Outcome.REGRESSED),
-        MetricVerdict(Metric.IMAGES, Outcome.PASSED, treatment=0.99),
-        MetricVerdict(Metric.SAME_IMAGES, Outcome.REGRESSED, "SSIM 0.5", treatment=0.5),
+        Verdict(Metric.LATENCY, Outcome.REGRESSED),
+        Verdict(Metric.IMAGES, Outcome.PASSED, treatment=0.99),
+        Verdict(Metric.SAME_IMAGES, Outcome.REGRESSED, "SSIM 0.5", treatment=0.5),
     )
     trial = read_trial(TierGate("bf16", verdicts=verdicts), Question.QUALITY, "2", "1")
     assert trial.answer is Answer.BAD
@@ -228,13 +227,13 @@ def test_what_was_not_judged_is_no_answer() -> None:
     ],
 )
 def test_a_gates_record_tells_what_to_ask(metric: Metric, question: Question) -> None:
-    good = TierGate("fp32", verdicts=(MetricVerdict(metric, Outcome.PASSED),))
-    bad = TierGate("bf16", verdicts=(MetricVerdict(metric, Outcome.REGRESSED),))
+    good = TierGate("fp32", verdicts=(Verdict(metric, Outcome.PASSED),))
+    bad = TierGate("bf16", verdicts=(Verdict(metric, Outcome.REGRESSED),))
     gate = gate_record(good, bad)
     assert regression_of(gate, None) == ("bf16", question)
     assert regression_of(gate, "fp32") is None
 
 
 def test_memory_cannot_be_bisected() -> None:
-    bad = TierGate("bf16", verdicts=(MetricVerdict(Metric.MEMORY, Outcome.REGRESSED),))
+    bad = TierGate("bf16", verdicts=(Verdict(Metric.MEMORY, Outcome.REGRESSED),))
     assert regression_of(gate_record(bad), None) is None

@@ -24,11 +24,10 @@ from perfsuite.environments.builder import Environments
 from perfsuite.environments.spec import Requirements
 from perfsuite.environments.versions import installed_version
 from perfsuite.errors import EnvironmentBroken, OutputError
-from perfsuite.judge import Outcome
 from perfsuite.results.ab import ArmFacts, save_gate
 from perfsuite.results.bisection import Answer, Bisected, BisectRecord
 from perfsuite.results.migrate import SCHEMA
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import read_json
 from tests.unit.gate_samples import Opener, gate_record, tier, wheel
 
@@ -109,7 +108,7 @@ def test_the_record_of_a_gate_is_an_end(
     """Of a gate that took 'the newest': the version that it got then is meant."""
 
     def recorded(version: str, outcome: Outcome) -> str:
-        judged = replace(tier(), verdicts=(MetricVerdict(Metric.LATENCY, outcome),))
+        judged = replace(tier(), verdicts=(Verdict(Metric.LATENCY, outcome),))
         treatment = ArmFacts(f"{index} tiny", "3.11.7", "/env", {"Tiny": version})
         record = replace(gate_record(judged), gate_id=version, treatment=treatment)
         return str(save_gate(record, tmp_path))

@@ -10,34 +10,22 @@ from click.testing import CliRunner, Result
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.cli.commands import main
-from perfsuite.judge import Outcome
-from perfsuite.judge.images import judge_scores
+from perfsuite.judge.images import judge_images
 from perfsuite.judge.layers import judge_layers
-from perfsuite.results.images import (
-    ImageScore,
-    LayerScore,
-    LayerThresholds,
-    QualityVerdict,
-    Thresholds,
-)
+from perfsuite.report.console import render_console
+from perfsuite.report.markdown import render_markdown
+from perfsuite.results.images import ImageScore, LayerScore, LayerThresholds, Thresholds
+from perfsuite.results.verdict import Outcome, Verdict
 from perfsuite.selftest.quality.faults import Stage
-from perfsuite.selftest.quality.report import (
-    cells,
-    margin_db,
-    render_console,
-    render_markdown,
-    summary,
-)
+from perfsuite.selftest.quality.report import cells, margin_db, summary
 from perfsuite.selftest.quality.trial import Report, Trial
 
 EXACT = Thresholds("exactness", worst_psnr_db=70.0)
 LOSSY = Thresholds("calibrated", worst_ssim=0.99)
 
 
-def verdict(
-    psnr_db: float | None, thresholds: Thresholds, faults: tuple[str, ...] = ()
-) -> QualityVerdict:
-    return judge_scores((ImageScore("a fox", 0, 0.9999, psnr_db, 0.0, 1.0, faults),), thresholds)
+def verdict(psnr_db: float | None, thresholds: Thresholds, faults: tuple[str, ...] = ()) -> Verdict:
+    return judge_images((ImageScore("a fox", 0, 0.9999, psnr_db, 0.0, 1.0, faults),), thresholds)
 
 
 CAUGHT = Trial(

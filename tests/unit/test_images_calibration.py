@@ -17,11 +17,11 @@ from perfsuite.images.calibration import (
     load_calibration,
     median_threshold,
 )
-from perfsuite.judge import Outcome
-from perfsuite.judge.images import judge_scores
+from perfsuite.judge.images import judge_images
 from perfsuite.results.images import Calibration, ImageScore, LayerScore
 from perfsuite.results.machine import Environment, Hardware
 from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.verdict import Outcome
 from perfsuite.session.calibrate import widened
 from perfsuite.storage import write_json
 from perfsuite.workload import Workload
@@ -47,7 +47,7 @@ OTHERS = [ImageScore("a fox", 9, 0.7, 20.0, 0.1, 0.8), ImageScore("a fox", 8, 0.
 def test_healthy_images_pass_the_bars_that_others_of_them_set() -> None:
     thresholds = calibrate_tier(healthy(48), OTHERS, 12).thresholds
     for seed in range(1, 200):
-        verdict = judge_scores(tuple(healthy(12, seed)), thresholds)
+        verdict = judge_images(tuple(healthy(12, seed)), thresholds)
         assert verdict.outcome is Outcome.PASSED, (seed, verdict.reason)
 
 
@@ -58,7 +58,7 @@ def test_errors_three_times_as_large_fail_them() -> None:
             dataclasses.replace(score, psnr_db=(score.psnr_db or 0) - 5)
             for score in healthy(12, seed)
         )
-        assert judge_scores(worse, thresholds).outcome is Outcome.REGRESSED
+        assert judge_images(worse, thresholds).outcome is Outcome.REGRESSED
 
 
 def test_the_evidence_stands_beside_the_thresholds() -> None:
@@ -85,8 +85,8 @@ def test_an_image_that_rounding_sends_elsewhere_does_not_move_the_medians_thresh
 def test_two_strays_pass_and_another_seed_does_not() -> None:
     thresholds = calibrate_tier(healthy(48), OTHERS, 12).thresholds
     strays = (ImageScore("a fox", 0, 0.95, 26.0, 0.01, 0.98),) * 2
-    assert judge_scores((*healthy(10, 1), *strays), thresholds).outcome is Outcome.PASSED
-    assert judge_scores((*healthy(11, 1), OTHERS[1]), thresholds).outcome is Outcome.REGRESSED
+    assert judge_images((*healthy(10, 1), *strays), thresholds).outcome is Outcome.PASSED
+    assert judge_images((*healthy(11, 1), OTHERS[1]), thresholds).outcome is Outcome.REGRESSED
 
 
 def test_a_fault_that_moves_every_image_a_little_misses_the_medians_threshold() -> None:
@@ -94,7 +94,7 @@ def test_a_fault_that_moves_every_image_a_little_misses_the_medians_threshold() 
     moved = tuple(
         dataclasses.replace(score, psnr_db=(score.psnr_db or 0) - 5) for score in healthy(12, 1)
     )
-    verdict = judge_scores(moved, thresholds)
+    verdict = judge_images(moved, thresholds)
     assert verdict.outcome is Outcome.REGRESSED
     assert "median PSNR" in verdict.reason
 
@@ -114,13 +114,13 @@ def test_an_image_that_cannot_be_scored_stops_the_calibration() -> None:
 def test_equal_images_can_be_calibrated() -> None:
     equal = [ImageScore("a fox", n, 1.0, None, 0.0, 1.0) for n in range(4)]
     thresholds = calibrate_tier(equal, OTHERS, 12).thresholds
-    assert judge_scores(tuple(equal), thresholds).outcome is Outcome.PASSED
+    assert judge_images(tuple(equal), thresholds).outcome is Outcome.PASSED
 
 
 def test_few_images_do_not_let_another_seed_pass() -> None:
     thresholds = calibrate_tier(healthy(2), OTHERS, 12).thresholds
     for other in OTHERS:
-        assert judge_scores((other,), thresholds).outcome is Outcome.REGRESSED
+        assert judge_images((other,), thresholds).outcome is Outcome.REGRESSED
     assert thresholds.worst_ssim == pytest.approx(0.9)
 
 

@@ -17,10 +17,10 @@ from perfsuite.images.layers import (
     score_layer,
     score_layers,
 )
-from perfsuite.judge import Outcome
 from perfsuite.judge.layers import judge_layers
 from perfsuite.report.messages import describe_layers
 from perfsuite.results.images import LayerScore, LayerThresholds
+from perfsuite.results.verdict import Outcome
 
 BARS = LayerThresholds("calibrated on 2 layers", relative_error=0.02, gain_error=0.005)
 

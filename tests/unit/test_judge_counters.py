@@ -5,19 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from perfsuite.judge import Outcome
 from perfsuite.judge.counters import (
     COMPILE_SPREAD,
     between_arms,
-    gravest,
     judge_compile,
     judge_count,
     judge_memory,
     judge_references,
     judge_same_images,
 )
-from perfsuite.results.images import QualityVerdict, Thresholds
-from perfsuite.results.verdict import Metric
+from perfsuite.results.images import Thresholds
+from perfsuite.results.verdict import Metric, Outcome, Verdict, gravest
 from tests.unit.samples import quality_verdict
 
 GIB = 1 << 30
@@ -98,7 +96,7 @@ def test_images_against_the_control_pass_their_verdict_on() -> None:
     assert judged.outcome is Outcome.REGRESSED
     assert judged.reason == "images against the control's: damage: worst SSIM 0.4"
     assert judged.treatment == verdict.worst.ssim
-    assert isinstance(verdict, QualityVerdict)
+    assert isinstance(verdict, Verdict)
 
 
 def test_between_sides_the_squares_of_two_errors_add_up() -> None:

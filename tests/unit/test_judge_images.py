@@ -7,10 +7,10 @@ import math
 
 import pytest
 
-from perfsuite.judge import Outcome
-from perfsuite.judge.images import classify, judge_scores
+from perfsuite.judge.images import classify, judge_images
 from perfsuite.report.messages import describe_quality
 from perfsuite.results.images import Change, ImageScore, ThresholdCheck, Thresholds, findings
+from perfsuite.results.verdict import Outcome
 
 BARS = Thresholds(
     "calibrated on 48 images",
@@ -34,13 +34,13 @@ def score(
 
 
 def test_images_above_every_bar_pass() -> None:
-    verdict = judge_scores((score(), score(0.998)), BARS)
+    verdict = judge_images((score(), score(0.998)), BARS)
     assert verdict.outcome is Outcome.PASSED
     assert verdict.change is None
 
 
 def test_equal_images_pass_though_their_psnr_is_infinite() -> None:
-    assert judge_scores((score(1.0, None, 1.0),), BARS).outcome is Outcome.PASSED
+    assert judge_images((score(1.0, None, 1.0),), BARS).outcome is Outcome.PASSED
 
 
 @pytest.mark.parametrize(
@@ -54,42 +54,42 @@ def test_equal_images_pass_though_their_psnr_is_infinite() -> None:
     ],
 )
 def test_each_bar_alone_can_fail_a_tier(scores: tuple[ImageScore, ...], metric: str) -> None:
-    verdict = judge_scores(scores, BARS)
+    verdict = judge_images(scores, BARS)
     assert verdict.outcome is Outcome.REGRESSED
     assert metric in verdict.reason
 
 
 def test_bars_that_are_not_set_are_not_asked_for() -> None:
     thresholds = Thresholds("the tier's row", worst_ssim=0.5)
-    assert judge_scores((score(0.6, 10, 0.1),), thresholds).outcome is Outcome.PASSED
+    assert judge_images((score(0.6, 10, 0.1),), thresholds).outcome is Outcome.PASSED
 
 
 def test_a_nan_never_passes() -> None:
-    verdict = judge_scores((score(), score(math.nan, math.nan, math.nan)), BARS)
+    verdict = judge_images((score(), score(math.nan, math.nan, math.nan)), BARS)
     assert verdict.outcome is Outcome.REGRESSED
 
 
 def test_a_visible_fault_fails_an_image_that_scores_well() -> None:
-    verdict = judge_scores((score(), score(1.0, None, 1.0, faults=("flat",))), BARS)
+    verdict = judge_images((score(), score(1.0, None, 1.0, faults=("flat",))), BARS)
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.reason == "flat for 'a fox', seed 0"
 
 
 def test_an_image_that_cannot_be_scored_fails_and_is_the_worst() -> None:
     unscored = score(None, None, None, seed=7, faults=("the image is NaN",))
-    verdict = judge_scores((score(), unscored), BARS)
+    verdict = judge_images((score(), unscored), BARS)
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.worst is unscored
 
 
 def test_the_worst_image_is_found_beside_a_nan() -> None:
     scores = (score(0.5), score(math.nan, seed=3), score(0.4))
-    assert judge_scores(scores, BARS).worst.seed == 3
+    assert judge_images(scores, BARS).worst.seed == 3
 
 
 def test_among_equal_ssim_the_lowest_psnr_is_the_worst() -> None:
     scores = (score(0.99991, 60), score(0.99992, 41, seed=4))
-    assert judge_scores(scores, BARS).worst.seed == 4
+    assert judge_images(scores, BARS).worst.seed == 4
 
 
 def test_pixels_that_moved_with_latents_that_agree_are_drift() -> None:
@@ -132,7 +132,7 @@ def test_a_margin_is_in_powers_of_ten_of_the_error() -> None:
 
 
 def test_the_message_shows_scores_bars_change_and_picture() -> None:
-    verdict = judge_scores((score(0.985, 39),), BARS)
+    verdict = judge_images((score(0.985, 39),), BARS)
     verdict = dataclasses.replace(verdict, pictures=("out/x.png",), notes=("no fp32",))
     message = describe_quality(verdict)
     for part in ("drift", "0.98500 below 0.99000", "39.0 below 40.0", "out/x.png", "no fp32"):
@@ -140,4 +140,4 @@ def test_the_message_shows_scores_bars_change_and_picture() -> None:
 
 
 def test_the_message_of_a_pass_says_where_the_bars_are_from() -> None:
-    assert "calibrated on 48 images" in describe_quality(judge_scores((score(),), BARS))
+    assert "calibrated on 48 images" in describe_quality(judge_images((score(),), BARS))

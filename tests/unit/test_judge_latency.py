@@ -13,8 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from perfsuite.judge import Outcome
-from perfsuite.judge.comparison import compare, probe_mismatch
+from perfsuite.judge.baseline import compare, mismatch
 from perfsuite.judge.latency import decide, without_baseline
 from perfsuite.judge.power import is_settled, rounds_wanted, wanted_error
 from perfsuite.judge.variance import (
@@ -27,7 +26,7 @@ from perfsuite.judge.variance import (
 )
 from perfsuite.results.policy import Assumption, Policy
 from perfsuite.results.samples import LatencySamples
-from perfsuite.results.verdict import Basis, LatencyVerdict
+from perfsuite.results.verdict import Basis, Outcome, Verdict
 from tests.unit.samples import latency_samples, quiet_run
 
 # Hypothesis draws the same examples every time: a gate must not be red by chance.
@@ -62,7 +61,7 @@ baselines = st.lists(machine_runs(), min_size=1, max_size=4)
 
 def judged(
     new: LatencySamples, baseline: Sequence[LatencySamples], policy: Policy = DEFAULT
-) -> LatencyVerdict:
+) -> Verdict:
     return decide(compare(new, baseline, between_run_spread([baseline], policy.assumed)), policy)
 
 
@@ -266,11 +265,11 @@ def test_a_much_faster_run_is_improved_and_says_how_to_keep_it() -> None:
 
 def test_another_probe_does_not_compare_and_both_are_named() -> None:
     new = latency_samples(probe="v2 float32 cpu")
-    reason = probe_mismatch(new, [latency_samples(probe="v1 float32 cpu")])
+    reason = mismatch(new, [latency_samples(probe="v1 float32 cpu")])
     assert reason is not None
     assert "v2 float32 cpu" in reason
     assert "v1 float32 cpu" in reason
-    assert probe_mismatch(new, [new, new]) is None
+    assert mismatch(new, [new, new]) is None
 
 
 def test_an_accepted_latency_is_held_against_instead_of_the_recorded_one() -> None:

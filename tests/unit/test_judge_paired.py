@@ -9,10 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from perfsuite.judge import Outcome
 from perfsuite.judge.paired import Block, compare, is_settled, judge_paired, seconds_to_settle
 from perfsuite.results.policy import PairedPolicy
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 # Hypothesis draws the same examples every time: a gate must not be red by chance.
 steadily = settings(max_examples=40, deadline=None, derandomize=True)
@@ -49,7 +48,7 @@ def scaled(blocks: list[Block], control: float = 1.0, treatment: float = 1.0) ->
     ]
 
 
-def judged(blocks: list[Block], policy: PairedPolicy = POLICY) -> MetricVerdict:
+def judged(blocks: list[Block], policy: PairedPolicy = POLICY) -> Verdict:
     return judge_paired(blocks, policy, spent_s=60)
 
 
@@ -72,7 +71,7 @@ def simulated(
     return Block((0.2,) * pairs, tuple(float(0.2 * ratio) for ratio in ratios))
 
 
-def gated(generator: np.random.Generator, policy: PairedPolicy, **how: float) -> MetricVerdict:
+def gated(generator: np.random.Generator, policy: PairedPolicy, **how: float) -> Verdict:
     """What a gate says: blocks until it is settled."""
     blocks = [simulated(generator, **how)]  # type: ignore[arg-type]
     while len(blocks) < policy.blocks:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from perfsuite.checkpoints import Checkpoint
-from perfsuite.judge import Outcome
 from perfsuite.ladder import table
 from perfsuite.results.session import RunRecord, load_record
+from perfsuite.results.verdict import Outcome
 
 TESTS = """
     import pytest

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from perfsuite.errors import CalibrationError
-from perfsuite.judge.images import judge_scores
+from perfsuite.judge.images import judge_images
 from perfsuite.ladder import find_tiers
 from perfsuite.results.images import ImageScore, Thresholds
 from perfsuite.selftest.quality import repeats
@@ -66,8 +66,8 @@ def test_repeats_that_were_made_before_are_not_made_again(monkeypatch: pytest.Mo
 
 def test_the_summary_counts_and_names_what_failed() -> None:
     done = (
-        Repeat("bf16", (1000, 1001), judge_scores((score(0.999),), BARS)),
-        Repeat("bf16", (1002, 1003), judge_scores((score(0.98),), BARS)),
+        Repeat("bf16", (1000, 1001), judge_images((score(0.999),), BARS)),
+        Repeat("bf16", (1002, 1003), judge_images((score(0.98),), BARS)),
     )
     (line,) = summary(done)
     assert line.startswith(

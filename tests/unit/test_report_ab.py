@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from perfsuite.ab.session import with_hello
-from perfsuite.judge import Outcome
 from perfsuite.judge.ab import judge_tier
 from perfsuite.report.ab import (
     COLUMNS,
@@ -15,10 +14,10 @@ from perfsuite.report.ab import (
     render_gate_markdown,
     verdict_text,
 )
-from perfsuite.report.session import ABSENT
+from perfsuite.report.numbers import ABSENT
 from perfsuite.results.ab import Arm, Failure, GateRecord, TierGate
 from perfsuite.results.policy import PairedPolicy
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from tests.unit.gate_samples import gate_record, hello, tier
 from tests.unit.samples import quality_verdict
 
@@ -40,14 +39,14 @@ def cells(tier_: TierGate) -> dict[str, str]:
 
 def extreme() -> GateRecord:
     """The widest cells that are likely."""
-    latency = MetricVerdict(
+    latency = Verdict(
         Metric.LATENCY, Outcome.INCONCLUSIVE, "about 100 more seconds of sampling would settle it",
         12.345, 12.345, -0.123, (-0.227, -0.019), 0.123,
     )  # fmt: skip
-    memory = MetricVerdict(Metric.MEMORY, Outcome.PASSED, change=-0.0999)
-    cold = MetricVerdict(Metric.COLD_COMPILE, Outcome.PASSED, change=0.12)
-    warm = MetricVerdict(Metric.WARM_COMPILE, Outcome.PASSED, change=-0.12)
-    images = MetricVerdict(Metric.IMAGES, Outcome.PASSED, treatment=0.9971)
+    memory = Verdict(Metric.MEMORY, Outcome.PASSED, change=-0.0999)
+    cold = Verdict(Metric.COLD_COMPILE, Outcome.PASSED, change=0.12)
+    warm = Verdict(Metric.WARM_COMPILE, Outcome.PASSED, change=-0.12)
+    images = Verdict(Metric.IMAGES, Outcome.PASSED, treatment=0.9971)
     wide = TierGate("fused-qkv", verdicts=(latency, memory, cold, warm, images))
     return gate_record(wide, replace(wide, tier="int8"), judged(name="sdpa"))
 
@@ -82,7 +81,7 @@ def test_what_is_not_known_is_a_dash_and_never_a_zero() -> None:
     ],
 )
 def test_the_verdict_says_in_what_a_tier_is_worse(metrics: tuple[Metric, ...], text: str) -> None:
-    verdicts = tuple(MetricVerdict(metric, Outcome.REGRESSED) for metric in metrics)
+    verdicts = tuple(Verdict(metric, Outcome.REGRESSED) for metric in metrics)
     assert verdict_text(TierGate("bf16", verdicts=verdicts)) == text
 
 

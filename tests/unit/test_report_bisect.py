@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perfsuite.judge import Outcome
 from perfsuite.report.bisect import (
     render_bisection_console,
     render_bisection_markdown,
@@ -13,13 +12,13 @@ from perfsuite.report.bisect import (
 )
 from perfsuite.results.bisection import Answer, Bisected, BisectRecord, Question, Trial
 from perfsuite.results.migrate import SCHEMA
-from perfsuite.results.verdict import Metric, MetricVerdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from tests.unit.samples import environment
 
 
-def slower(change: float, outcome: Outcome) -> MetricVerdict:
+def slower(change: float, outcome: Outcome) -> Verdict:
     interval = (change - 0.01, change + 0.01)
-    return MetricVerdict(Metric.LATENCY, outcome, "", 1.0, 1 + change, change, interval, 0.05)
+    return Verdict(Metric.LATENCY, outcome, "", 1.0, 1 + change, change, interval, 0.05)
 
 
 GOOD = Trial("2.13.0", "2.13.0", Answer.GOOD, verdict=slower(0.001, Outcome.PASSED))
@@ -57,7 +56,7 @@ def test_a_trial_is_one_line() -> None:
 
 
 def test_images_show_their_ssim() -> None:
-    verdict = MetricVerdict(Metric.IMAGES, Outcome.PASSED, "", 0.99, 0.987)
+    verdict = Verdict(Metric.IMAGES, Outcome.PASSED, "", 0.99, 0.987)
     assert trial_line(Trial("2", "1", Answer.GOOD, verdict=verdict)) == "2 1 good worst SSIM 0.9870"
 
 

@@ -7,7 +7,7 @@ import pytest
 from perfsuite.judge import Basis, Outcome
 from perfsuite.report import COLUMNS, notes, render_console, rows
 from perfsuite.report.messages import describe_latency, describe_quality
-from perfsuite.report.session import ABSENT, format_bytes, format_seconds
+from perfsuite.report.numbers import ABSENT, format_bytes, format_seconds
 from perfsuite.results.method import Finding
 from perfsuite.results.session import RunRecord, TierResult
 from tests.unit.samples import (

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from perfsuite.errors import OutputError
-from perfsuite.judge import Outcome
-from perfsuite.results.images import QualityVerdict, Thresholds
+from perfsuite.results.images import Thresholds
 from perfsuite.results.method import Finding
 from perfsuite.results.session import TierResult, load_record, save_record
-from perfsuite.results.verdict import LatencyVerdict
+from perfsuite.results.verdict import Outcome, Verdict
 from tests.unit.samples import latency_verdict, measurement, quality_verdict, record, score
 
 
@@ -27,11 +26,11 @@ def full_result(tier: str) -> TierResult:
     )
 
 
-def latency(outcome: Outcome) -> LatencyVerdict:
+def latency(outcome: Outcome) -> Verdict:
     return latency_verdict(outcome)
 
 
-def quality(outcome: Outcome) -> QualityVerdict:
+def quality(outcome: Outcome) -> Verdict:
     return quality_verdict(outcome)
 
 
@@ -113,8 +112,6 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_record_with_a_score_that_is_no_number_can_be_read_again(tmp_path: Path) -> None:
     scores = (score(math.nan),)
-    judged = QualityVerdict(
-        Outcome.REGRESSED, "no number", Thresholds("row", worst_ssim=0.95), scores
-    )
+    judged = Verdict(Outcome.REGRESSED, "no number", Thresholds("row", worst_ssim=0.95), scores)
     path = save_record(record(TierResult("fp32", quality=judged)), tmp_path)
     assert load_record(path).result("fp32").quality is not None

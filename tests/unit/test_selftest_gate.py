@@ -1,4 +1,4 @@
-"""The upgrade gate's self-test: tries played by fakes, and one planted arm for real."""
+"""The upgrade gate's self-test: trials played by fakes, and one planted arm for real."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from click.testing import CliRunner, Result
 from perfsuite.checkpoints import Checkpoint, registry
 from perfsuite.cli import selftest as cli_selftest
 from perfsuite.cli.commands import main
-from perfsuite.judge import Outcome
+from perfsuite.report.console import render_console
+from perfsuite.report.markdown import render_markdown
 from perfsuite.results.ab import Arm
-from perfsuite.results.verdict import Metric, MetricVerdict
-from perfsuite.selftest.ab.report import render_console, render_markdown
-from perfsuite.selftest.ab.tries import (
+from perfsuite.results.verdict import Metric, Outcome, Verdict
+from perfsuite.selftest.ab.trials import (
     ORDER,
     SCHEMA,
     SLOWDOWNS,
-    GateTry,
+    GateTrial,
     overhead_of,
     report_on,
     slowdown_of,
     tier_of,
-    tries_for,
+    trials_for,
 )
 from perfsuite.selftest.ab.worker import planted_bench
 from perfsuite.selftest.latency.extra_work import ExtraWork
@@ -36,11 +36,11 @@ from tests.unit.gate_samples import WORK, Opener, block
 from tests.unit.samples import environment
 
 
-def made(number: int, outcome: Outcome, change: float) -> GateTry:
+def made(number: int, outcome: Outcome, change: float) -> GateTrial:
     slowdown = slowdown_of(number)
-    verdict = MetricVerdict(Metric.LATENCY, outcome, change=change)
+    verdict = Verdict(Metric.LATENCY, outcome, change=change)
     tier = tier_of(number, ("fp32", "bf16"))
-    return GateTry(
+    return GateTrial(
         SCHEMA,
         number,
         slowdown,
@@ -71,10 +71,10 @@ def test_every_slowdown_meets_every_tier() -> None:
     assert met == {(slowdown, tier) for slowdown in SLOWDOWNS for tier in ("a", "b")}
 
 
-def test_as_many_tries_as_give_every_repeat() -> None:
-    planted = [slowdown_of(number) for number in range(tries_for(40))]
+def test_as_many_trials_as_give_every_repeat() -> None:
+    planted = [slowdown_of(number) for number in range(trials_for(40))]
     assert (planted.count(0.0), planted.count(0.03), planted.count(0.05)) == (40, 40, 20)
-    assert tries_for(1) == len(ORDER)
+    assert trials_for(1) == len(ORDER)
 
 
 def test_rates_are_of_each_slowdown() -> None:
@@ -130,7 +130,7 @@ def selftest(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["selftest", "--gate", "--tiers", "bf16", *arguments])
 
 
-def test_tries_are_made_once_and_reported(opened: list[float], tmp_path: Path) -> None:
+def test_trials_are_made_once_and_reported(opened: list[float], tmp_path: Path) -> None:
     result = selftest("--repeats", "1")
     assert result.exit_code == 0, result.output
     assert opened == list(ORDER)
@@ -140,7 +140,7 @@ def test_tries_are_made_once_and_reported(opened: list[float], tmp_path: Path) -
     assert opened == list(ORDER) * 2
 
 
-def test_tries_of_other_tiers_are_not_joined(opened: list[float]) -> None:
+def test_trials_of_other_tiers_are_not_joined(opened: list[float]) -> None:
     assert selftest("--repeats", "1").exit_code == 0
     result = selftest("--repeats", "1", "--tiers", "fp32")
     assert result.exit_code == 2

@@ -7,18 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from perfsuite.judge import Outcome
+from perfsuite.report.console import render_console
+from perfsuite.report.markdown import render_markdown
 from perfsuite.results.machine import Conditions
 from perfsuite.results.policy import Policy
+from perfsuite.results.verdict import Outcome
+from perfsuite.selftest.experiment import Rate
 from perfsuite.selftest.latency.campaign import LatencyReport, report_on
-from perfsuite.selftest.latency.rates import (
-    Rate,
-    gate_rates,
-    judge_session,
-    planted_costs,
-    rule_rates,
-)
-from perfsuite.selftest.latency.report import LEGEND, render_console, render_markdown
+from perfsuite.selftest.latency.rates import gate_rates, judge_session, planted_costs, rule_rates
+from perfsuite.selftest.latency.report import LEGEND
 from perfsuite.selftest.latency.rules import RULES
 from perfsuite.selftest.latency.trials import SCHEMA, PlantedSamples, Trial, TrialPlan
 from tests.unit.samples import environment, latency_samples

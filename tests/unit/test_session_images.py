@@ -12,8 +12,8 @@ import torch
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import CpuDevice
 from perfsuite.errors import LadderError, OutputError
+from perfsuite.images.references import References, references_of
 from perfsuite.images.scoring import make_images
-from perfsuite.judge import Outcome
 from perfsuite.ladder import (
     Builder,
     BuiltTier,
@@ -27,10 +27,10 @@ from perfsuite.ladder import (
     table,
 )
 from perfsuite.ladder.build import build_tier as build
+from perfsuite.results.verdict import Outcome
 from perfsuite.selftest.quality import damage
 from perfsuite.session import images as image_gate
 from perfsuite.session.images import ImageGate
-from perfsuite.stores.references import References, references_of
 
 FP32, BF16, SDPA = find_tiers(["fp32", "bf16", "sdpa"])
 

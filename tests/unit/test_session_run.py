@@ -11,11 +11,11 @@ import pytest
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import FakeDevice
-from perfsuite.judge import Outcome
 from perfsuite.judge.comparison import Comparison
 from perfsuite.judge.latency import decide
 from perfsuite.judge.variance import Spread
 from perfsuite.results.session import TierResult, load_record
+from perfsuite.results.verdict import Outcome
 from perfsuite.session.preflight import prepare_run
 from perfsuite.session.run import COMPILE_CACHE, Run
 from perfsuite.settings import resolve_settings

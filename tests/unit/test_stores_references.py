@@ -10,14 +10,8 @@ from safetensors.numpy import load_file
 from perfsuite.errors import ReferenceImageError
 from perfsuite.images.generate import GeneratedImage
 from perfsuite.images.metrics import as_eight_bits
-from perfsuite.stores.references import (
-    LATENTS,
-    MANIFEST,
-    References,
-    encode_png,
-    load_references,
-    record_references,
-)
+from perfsuite.images.references import References, encode_png
+from perfsuite.stores.references import LATENTS, MANIFEST, load_references, record_references
 from perfsuite.workload import Workload
 from tests.unit.samples import environment, workload
 

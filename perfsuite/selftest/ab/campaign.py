@@ -14,10 +14,10 @@ from typing import Protocol
 from perfsuite.ab.plan import GatePlan
 from perfsuite.ab.session import Line, OpenWorker, Session
 from perfsuite.results.ab import Arm, ArmFacts
-from perfsuite.selftest.ab.tries import (
+from perfsuite.selftest.ab.trials import (
     SCHEMA,
     TOLERANCE,
-    GateTry,
+    GateTrial,
     latency_of,
     overhead_of,
     slowdown_of,
@@ -41,7 +41,7 @@ class OpenWorkers(Protocol):
         """Arms in these interpreters, which run these programs."""
 
 
-def make_try(plan: GatePlan, number: int, open_workers: OpenWorkers, line: Line) -> GateTry:
+def make_trial(plan: GatePlan, number: int, open_workers: OpenWorkers, line: Line) -> GateTrial:
     """Hold this environment against itself, with what the try's number says planted in one arm.
 
     Args:
@@ -76,7 +76,7 @@ def make_try(plan: GatePlan, number: int, open_workers: OpenWorkers, line: Line)
     if done.interrupted:
         raise KeyboardInterrupt
     (tier,) = done.tiers
-    return GateTry(
+    return GateTrial(
         SCHEMA,
         number,
         slowdown,

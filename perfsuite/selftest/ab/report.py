@@ -1,17 +1,28 @@
-"""The gate's self-test in two dialects. A renderer returns text, computes nothing."""
+"""The report of the upgrade gate's self-test."""
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from perfsuite.report.numbers import format_signed
+from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
+from perfsuite.selftest.ab.trials import GateReport, GateRow, GateTrial
+from perfsuite.selftest.experiment import Rate
 
-from perfsuite.report.console import drawn
-from perfsuite.selftest.ab.tries import GateReport, GateRow
-from perfsuite.selftest.latency.rates import Rate
-
-COLUMNS = ("planted", "called slower", "passed", "estimate", "sampling", "longest")
+COLUMNS = (
+    Column("planted"),
+    Column("called slower"),
+    Column("passed"),
+    Column("estimate"),
+    Column("sampling", sheds=2),
+    Column("longest", sheds=1),
+)
+_GATE_COLUMNS = (
+    Column("trial"),
+    Column("tier", is_text=True),
+    Column("planted"),
+    Column("change"),
+    Column("sampling", sheds=1),
+    Column("verdict", is_text=True),
+)
 LEGEND = (
     "planted: extra work in the treatment's UNet; called slower, passed: how many gates of how "
     "many, with the 95 % interval (Wilson); estimate: mean change and its standard error; "
@@ -23,50 +34,38 @@ def summary(report: GateReport) -> str:
     """What was tried, and where."""
     packages, hardware = report.environment.packages, report.environment.hardware
     return (
-        f"{len(report.tries)} gates over {', '.join(report.tiers)} in turn, tolerance "
+        f"{len(report.trials)} gates over {', '.join(report.tiers)} in turn, tolerance "
         f"{report.tolerance * 100:g}%, on {hardware.model}, {report.environment.threads} thread, "
         f"torch {packages.get('torch', '?')}; {report.wall_s:.0f} s each (median); between samples "
         f"goes {report.overhead * 100:.1f}% of a sample"
     )
 
 
-def render_console(report: GateReport, *, width: int = 80, colour: bool = False) -> str:
-    """The table for a terminal; its lines fit into 80 columns."""
-
-    def draw(console: Console) -> None:
-        console.print(Padding(Text(summary(report)), (0, 0, 1, 0)))
-        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-        for name in COLUMNS:
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in report.rows:
-            table.add_row(*_cells(row))
-        console.print(table)
-        console.print(Padding(Text(LEGEND, style="dim"), (1, 0, 0, 0)))
-
-    return drawn(draw, width, colour)
-
-
-def render_markdown(report: GateReport) -> str:
-    """The page that the documentation keeps."""
-    began = report.tries[0].environment.recorded_at
-    lines = ["# Self-test of the upgrade gate", ""]
-    lines += [f"`perfsuite selftest --gate`, begun {began}: {summary(report)}.", ""]
-    lines += [f"| {' | '.join(COLUMNS)} |", "| ---: " * len(COLUMNS) + "|"]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in report.rows]
-    lines += ["", LEGEND, "", "## Every gate", ""]
-    lines += ["| try | tier | planted | change | verdict | sampling |", "| ---: " * 6 + "|"]
-    for each in report.tries:
-        change = "-" if each.latency.change is None else f"{each.latency.change * 100:+.1f}%"
-        cells = (
-            str(each.number),
-            each.tier,
-            f"{each.slowdown:.0%}",
-            change,
-            each.latency.outcome.value,
-            f"{each.sampling_s:.0f} s",
+def gate_selftest_document(report: GateReport) -> Document:
+    """One row for each slowdown, and every gate."""
+    began = report.trials[0].environment.recorded_at
+    return Document(
+        (
+            Heading("Self-test of the upgrade gate"),
+            Lines((f"`perfsuite selftest --gate`, begun {began}: {summary(report)}.",)),
+            Table(COLUMNS, tuple(Row(_cells(row)) for row in report.rows)),
+            Lines((LEGEND,), dim=True),
+            Heading("Every gate", 2),
+            Table(_GATE_COLUMNS, tuple(_gate_row(each) for each in report.trials)),
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+    )
+
+
+def _gate_row(trial: GateTrial) -> Row:
+    cells = (
+        str(trial.number),
+        trial.tier,
+        f"{trial.slowdown:.0%}",
+        format_signed(trial.latency.change),
+        f"{trial.sampling_s:.0f} s",
+        trial.latency.outcome.value,
+    )
+    return Row(cells, trial.latency.outcome)
 
 
 def _cells(row: GateRow) -> tuple[str, ...]:

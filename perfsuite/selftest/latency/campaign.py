@@ -6,6 +6,7 @@ import datetime
 import statistics
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from perfsuite.errors import MeasurementError
 from perfsuite.progress import Progress
 from perfsuite.results.machine import Environment
 from perfsuite.results.verdict import Outcome
-from perfsuite.selftest.folder import agree_on_plan
 from perfsuite.selftest.latency.rates import (
     GateRates,
     Planted,
@@ -22,12 +22,8 @@ from perfsuite.selftest.latency.rates import (
     planted_costs,
     rule_rates,
 )
-from perfsuite.selftest.latency.trials import (
-    Trial,
-    TrialPlan,
-    load_trials,
-    trial_path,
-)
+from perfsuite.selftest.latency.trials import SCHEMA, Trial, TrialPlan, experiment
+from perfsuite.storage import read_json
 
 SETTINGS = ((0.05, 5), (0.025, 10))
 """Tolerance and runs of the baseline that the gate is tried with."""
@@ -69,7 +65,7 @@ class LatencyReport:
 
 
 def run_trials(plan: TrialPlan, folder: Path, progress: Progress) -> tuple[Trial, ...]:
-    """Measure the trials that a folder does not hold yet; each is kept as soon as it has ended.
+    """Measure the trials that a folder does not hold yet, each in a fresh process.
 
     Args:
         plan: what to measure.
@@ -80,12 +76,8 @@ def run_trials(plan: TrialPlan, folder: Path, progress: Progress) -> tuple[Trial
         OutputError: the folder holds trials of another plan.
         MeasurementError: a trial's process failed.
     """
-    agree_on_plan(folder, plan)
-    for number in range(plan.trials):
-        progress("trial", number, plan.trials)
-        if not trial_path(folder, number).is_file():
-            _measure_in_fresh_process(folder, number)
-    return load_trials(folder)
+    trials = experiment(folder, plan)
+    return trials.carry_out(plan.trials, lambda number: _in_fresh_process(folder, number), progress)
 
 
 def report_on(trials: tuple[Trial, ...], plan: TrialPlan) -> LatencyReport:
@@ -116,18 +108,19 @@ def report_on(trials: tuple[Trial, ...], plan: TrialPlan) -> LatencyReport:
     )
 
 
-def _measure_in_fresh_process(folder: Path, number: int) -> None:
-    command = [sys.executable, "-m", "perfsuite.selftest.latency.worker", str(folder), str(number)]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise MeasurementError(
-            f"trial {number} failed ({lines[-1]})",
-            hint="mend it and start perfsuite selftest again: it goes on where it stopped",
+def _in_fresh_process(folder: Path, number: int) -> Trial:
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "trial.json"
+        worker = [sys.executable, "-m", "perfsuite.selftest.latency.worker"]
+        done = subprocess.run(
+            [*worker, str(folder), str(number), str(target)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
+        hint = "mend it and start perfsuite selftest again: it goes on where it stopped"
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise MeasurementError(f"trial {number} failed ({lines[-1]})", hint=hint)
+        return read_json(target, Trial, schema=SCHEMA, error=MeasurementError, hint=hint)

@@ -1,7 +1,7 @@
-"""From trials to error rates. Pure: the verdicts are those of the gate itself, on recorded samples.
+"""From trials to error rates. Pure: the verdicts are those of the session's judge.
 
-A trial counts as one session over its tiers. Its samples go through the same schedule that a
-session has: a pilot, as many more as the power calculation wants, and an early end only for a pass.
+A trial counts as one session over its tiers. Its samples go through the session's own loop: a
+pilot, as many more as the power calculation wants, and an early end only for a pass.
 """
 
 from __future__ import annotations
@@ -12,18 +12,13 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from scipy import stats
-
-from perfsuite.judge.comparison import Comparison, compare
-from perfsuite.judge.latency import decide
-from perfsuite.judge.multiplicity import holm_alpha
-from perfsuite.judge.power import rounds_wanted
-from perfsuite.judge.validity import invalid_reason
-from perfsuite.judge.variance import Spread, log_latency, steadier_spread
-from perfsuite.measure.sampling import SamplingPlan
+from perfsuite.judge.session import Recorded, SessionJudge
+from perfsuite.judge.variance import log_latency
+from perfsuite.measure.sampling import SamplingPlan, take_enough
 from perfsuite.results.policy import Policy
-from perfsuite.results.samples import LatencySamples
-from perfsuite.results.verdict import Outcome
+from perfsuite.results.samples import Goal, LatencySamples
+from perfsuite.results.verdict import Outcome, Verdict
+from perfsuite.selftest.experiment import Rate
 from perfsuite.selftest.latency.rules import RULES, Rule
 from perfsuite.selftest.latency.trials import PlantedSamples, Trial, TrialPlan
 
@@ -52,36 +47,6 @@ class Judged:
     change: float | None
     minimum_detectable_effect: float | None
     sampling_s: float
-
-
-@dataclass(frozen=True)
-class Rate:
-    """How many of how many.
-
-    Attributes:
-        hits: how often it happened.
-        total: how often it could have.
-        low: lower end of the 95 % interval of the share (E. B. Wilson, JASA 22, 1927).
-        high: upper end.
-    """
-
-    hits: int
-    total: int
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, hits: int, total: int) -> Rate:
-        """The rate with its interval; of nothing nothing is known."""
-        if not total:
-            return cls(0, 0, 0.0, 1.0)
-        interval = stats.binomtest(hits, total).proportion_ci(method="wilson")
-        return cls(hits, total, float(interval.low), float(interval.high))
-
-    @property
-    def share(self) -> float:
-        """As a fraction; 0 of 0 is 0."""
-        return self.hits / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True)
@@ -223,20 +188,22 @@ def judge_session(
     trial: Trial, slowdown: float, baseline: Sequence[Trial], policy: Policy
 ) -> list[Judged]:
     """Verdicts on a trial's tiers at one slowdown, as one session would give them."""
-    known = _runs_by_tier(baseline)
-    taken = [each for each in trial.samples if each.slowdown == slowdown and each.tier in known]
-    if not taken:
-        return []
-    spread = steadier_spread(known.values(), policy.assumed)
-    compared = [_replayed(each.latency, known[each.tier], spread, policy) for each in taken]
-    spoilt = [_is_spoilt(trial, each) for each in taken]
-    judged = zip(compared, spoilt, strict=True)
-    p_values = [comparison.p_slower for comparison, is_spoilt in judged if not is_spoilt]
-    alpha = holm_alpha(p_values, policy.false_alarm_rate, policy.multiplicity)
-    return [
-        _judged(trial, each, comparison, policy, alpha, is_spoilt=is_spoilt)
-        for each, comparison, is_spoilt in zip(taken, compared, spoilt, strict=True)
+    judge = SessionJudge(
+        policy,
+        {tier: Recorded(tuple(runs)) for tier, runs in _runs_by_tier(baseline).items()},
+        trial.environment.hardware.key,
+        trial.environment.hardware.cores,
+        trial.environment.threads,
+    )
+    taken = [
+        each for each in trial.samples if each.slowdown == slowdown and each.tier in judge.recorded
     ]
+    seen = {each.tier: _replayed(each.latency, judge.goal(each.tier)) for each in taken}
+    verdicts = {
+        each.tier: judge.judge(each.tier, seen[each.tier], each.conditions) for each in taken
+    }
+    verdicts |= judge.judge_together(verdicts)
+    return [_judged(trial, each, seen[each.tier], verdicts[each.tier]) for each in taken]
 
 
 def _runs_by_tier(trials: Iterable[Trial]) -> dict[str, list[LatencySamples]]:
@@ -248,49 +215,32 @@ def _runs_by_tier(trials: Iterable[Trial]) -> dict[str, list[LatencySamples]]:
     return runs
 
 
-def _replayed(
-    latency: LatencySamples, known: Sequence[LatencySamples], spread: Spread, policy: Policy
-) -> Comparison:
-    """The comparison at which a session would have stopped sampling."""
-    most = len(latency.samples_s)
-    taken = min(SamplingPlan().pilot_rounds, most)
-    while True:
-        compared = compare(_first(latency, taken), known, spread)
-        wanted = rounds_wanted(compared, policy)
-        if taken == most or wanted <= taken:
-            return compared
-        taken = min(wanted, most)
+def _replayed(latency: LatencySamples, goal: Goal | None) -> LatencySamples:
+    """The samples at which a session would have stopped, by its own loop."""
+    taken = 0
+
+    def take(rounds: int) -> None:
+        nonlocal taken
+        taken += rounds
+
+    def samples() -> LatencySamples:
+        return replace(
+            latency, samples_s=latency.samples_s[:taken], probe_s=latency.probe_s[:taken]
+        )
+
+    take_enough(take, samples, len(latency.samples_s), SamplingPlan().pilot_rounds, goal)
+    return samples()
 
 
-def _first(latency: LatencySamples, count: int) -> LatencySamples:
-    return replace(latency, samples_s=latency.samples_s[:count], probe_s=latency.probe_s[:count])
-
-
-def _is_spoilt(trial: Trial, taken: PlantedSamples) -> bool:
-    hardware = trial.environment.hardware
-    why = invalid_reason(taken.conditions, cores=hardware.cores, threads=trial.environment.threads)
-    return why is not None
-
-
-def _judged(
-    trial: Trial,
-    taken: PlantedSamples,
-    comparison: Comparison,
-    policy: Policy,
-    alpha: float,
-    *,
-    is_spoilt: bool,
-) -> Judged:
-    verdict = decide(comparison, policy, alpha=alpha)
-    share = len(comparison.new.samples_s) / len(taken.latency.samples_s)
+def _judged(trial: Trial, taken: PlantedSamples, seen: LatencySamples, verdict: Verdict) -> Judged:
     return Judged(
         trial.number,
         taken.tier,
         taken.slowdown,
-        Outcome.INVALID if is_spoilt else verdict.outcome,
+        verdict.outcome,
         verdict.change,
         verdict.minimum_detectable_effect,
-        taken.sampling_s * share,
+        taken.sampling_s * len(seen.samples_s) / len(taken.latency.samples_s),
     )
 
 

@@ -1,50 +1,39 @@
-"""The latency self-test's table in two dialects. A renderer returns text, computes nothing."""
+"""The report of the latency gate's self-test."""
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
+from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
 from perfsuite.results.verdict import Outcome
+from perfsuite.selftest.experiment import Rate
 from perfsuite.selftest.latency.campaign import LatencyReport
-from perfsuite.selftest.latency.rates import GateRates, Rate, RuleRates, key_of, median_visible
+from perfsuite.selftest.latency.rates import GateRates, RuleRates, key_of, median_visible
 
 LEGEND = (
     "Share of verdicts that say 'regressed', by extra work planted in the UNet. '0/60 (-6.0%)': "
     "none of 60, and the 95 % interval (Wilson) reaches up to 6.0 %. open: unchanged tiers that "
-    "got no answer (inconclusive or invalid) instead of a pass. sees: median of the smallest "
-    "slowdown that a verdict could have seen."
+    "got no answer (inconclusive or invalid) instead of a pass. MDE: median of the "
+    "minimum detectable effect."
 )
 
 
-@dataclass(frozen=True)
-class Line:
-    """One rule's line of the table.
-
-    Attributes:
-        cells: text for each column.
-        is_own: whether it is this project's gate.
-    """
-
-    cells: tuple[str, ...]
-    is_own: bool
-
-
-def columns(report: LatencyReport) -> tuple[str, ...]:
+def columns(report: LatencyReport) -> tuple[Column, ...]:
     """Headings."""
-    slower = (f"+{key_of(each)}" for each in report.plan.slowdowns)
-    return ("rule", "unchanged", *slower, "open", "sees")
+    slower = (Column(f"+{key_of(each)}") for each in report.plan.slowdowns)
+    return (
+        Column("rule", is_text=True),
+        Column("unchanged"),
+        *slower,
+        Column("open", sheds=2),
+        Column("MDE", sheds=1),
+    )
 
 
-def lines(report: LatencyReport) -> tuple[Line, ...]:
+def lines(report: LatencyReport) -> tuple[Row, ...]:
     """The gate at each of its settings, then the other tools."""
-    own = [Line(_gate_cells(gate, report), True) for gate in report.gates]
-    return (*own, *(Line(_rule_cells(rule, report), False) for rule in report.rules))
+    own = [Row(_gate_cells(gate, report), stands_out=True) for gate in report.gates]
+    return (*own, *(Row(_rule_cells(rule, report)) for rule in report.rules))
 
 
 def summary(report: LatencyReport) -> str:
@@ -94,66 +83,40 @@ def planted(report: LatencyReport) -> tuple[str, ...]:
     return (f"{head}: {', '.join(said)}",) if said else ()
 
 
-def render_console(report: LatencyReport, *, width: int = 80, colour: bool = False) -> str:
-    """The table for a terminal; its lines fit into 80 columns."""
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer, width=width, highlight=False, force_terminal=colour, no_color=not colour
-    )
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    for name in columns(report):
-        table.add_column(name, justify="left" if name == "rule" else "right", no_wrap=True)
-    for line in lines(report):
-        table.add_row(*line.cells, style="bold" if line.is_own else "")
-    console.print(Padding(Text(summary(report)), (0, 0, 1, 0)))
-    console.print(table)
-    console.print(Padding(Text(LEGEND, style="dim"), (1, 0, 0, 0)))
-    for said in (*planted(report), *intervals(report), *resampled(report)):
-        console.print(Text(said))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
-
-
-def render_markdown(report: LatencyReport) -> str:
-    """The page that the documentation keeps."""
-    names = columns(report)
-    rows = [f"| {' | '.join(line.cells)} |" for line in lines(report)]
-    return "\n".join(
-        [
-            "# Self-test of the latency gate",
-            "",
-            f"`perfsuite selftest --full`, begun {report.began_at}: {summary(report)}.",
-            "",
-            f"| {' | '.join(names)} |",
-            f"|{' --- |' + ' ---: |' * (len(names) - 1)}",
-            *rows,
-            "",
-            LEGEND,
-            "",
-            *(f"- {said}" for said in (*planted(report), *intervals(report), *resampled(report))),
-            "",
-            *_by_tier(report),
-            "## The rules",
-            "",
-            *(f"- {rule.name}: {rule.source}" for rule in report.rules),
-            "",
-        ]
+def latency_selftest_document(report: LatencyReport) -> Document:
+    """Rates of the gate and of other tools' rules, with the counts behind them."""
+    sources = tuple(f"{rule.name}: {rule.source}" for rule in report.rules)
+    return Document(
+        (
+            Heading("Self-test of the latency gate"),
+            Lines((f"begun {report.began_at}: {summary(report)}",)),
+            Table(columns(report), lines(report)),
+            Lines((LEGEND,), dim=True),
+            Lines((*planted(report), *intervals(report), *resampled(report))),
+            Heading("By tier", 2),
+            _by_tier(report),
+            Heading("The rules", 2),
+            Lines(sources),
+        )
     )
 
 
-def _by_tier(report: LatencyReport) -> list[str]:
+def _by_tier(report: LatencyReport) -> Table:
     """Counts behind the shares, tier by tier."""
-    said = ["## By tier", ""]
-    head = ("gate", "tier", "unchanged", *columns(report)[2:-2], "median sees")
-    said += [f"| {' | '.join(head)} |", f"|{' --- |' * 2 + ' ---: |' * (len(head) - 2)}"]
-    for gate in report.gates:
-        for tier in report.plan.tiers:
-            verdicts = tuple(each for each in gate.verdicts if each.tier == tier)
-            own = replace(gate, verdicts=verdicts)
-            rates = (own.rate(s, Outcome.REGRESSED) for s in (0.0, *report.plan.slowdowns))
-            counts = (f"{rate.hits}/{rate.total}" for rate in rates)
-            seen = _sees(own)
-            said.append(f"| {' | '.join((_gate_name(gate), tier, *counts, seen))} |")
-    return [*said, ""]
+    slower = tuple(Column(f"+{key_of(each)}") for each in report.plan.slowdowns)
+    names = (Column("gate", is_text=True), Column("tier", is_text=True), Column("unchanged"))
+    rows = [
+        Row(_tier_cells(gate, tier, report)) for gate in report.gates for tier in report.plan.tiers
+    ]
+    return Table((*names, *slower, Column("median MDE", sheds=1)), tuple(rows))
+
+
+def _tier_cells(gate: GateRates, tier: str, report: LatencyReport) -> tuple[str, ...]:
+    verdicts = tuple(each for each in gate.verdicts if each.tier == tier)
+    own = replace(gate, verdicts=verdicts)
+    rates = (own.rate(s, Outcome.REGRESSED) for s in (0.0, *report.plan.slowdowns))
+    counts = (f"{rate.hits}/{rate.total}" for rate in rates)
+    return (_gate_name(gate), tier, *counts, _sees(own))
 
 
 def _planted(key: str) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfsuite.errors import OutputError
 from perfsuite.results.machine import Conditions, Environment
 from perfsuite.results.samples import LatencySamples
-from perfsuite.selftest.folder import Plan
-from perfsuite.storage import read_json
+from perfsuite.selftest.experiment import Experiment, Plan
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 held control_s in the place of probe_s."""
 
 
 @dataclass(frozen=True)
@@ -123,19 +122,6 @@ class Trial:
         return next(matching, None)
 
 
-def trial_path(folder: Path, number: int) -> Path:
-    """Where a trial lies in a self-test's folder."""
-    return folder / f"trial-{number:04}.json"
-
-
-def load_trials(folder: Path) -> tuple[Trial, ...]:
-    """All trials of a folder, in the order of time.
-
-    Raises:
-        OutputError: one of them cannot be read.
-    """
-    hint = "delete it: the self-test measures it anew"
-    paths = sorted(folder.glob("trial-*.json"))
-    return tuple(
-        read_json(path, Trial, schema=SCHEMA, error=OutputError, hint=hint) for path in paths
-    )
+def experiment(folder: Path, plan: TrialPlan) -> Experiment[Trial]:
+    """The trials of a self-test's folder."""
+    return Experiment(folder, plan, Trial)

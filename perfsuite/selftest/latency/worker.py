@@ -1,4 +1,4 @@
-"""One trial in a process of its own: `python -m perfsuite.selftest.latency.worker DIR NUMBER`."""
+"""One trial in a process of its own; arguments: folder of the plan, number, file to write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.errors import OutputError, PerfsuiteError
 from perfsuite.libraries import import_libraries, quietly
-from perfsuite.selftest.latency.trials import SCHEMA, PlantedSamples, Trial, TrialPlan, trial_path
+from perfsuite.selftest.latency.trials import SCHEMA, PlantedSamples, Trial, TrialPlan
 from perfsuite.settings import resolve_settings
 from perfsuite.storage import read_json, write_json
 
@@ -81,16 +81,15 @@ def _measure(built: BuiltTier, plan: TrialPlan, number: int) -> list[PlantedSamp
     return taken
 
 
-def main(folder: Path, number: int) -> None:
-    """Measure one trial of the self-test in a folder, and keep it there."""
+def main(folder: Path, number: int, target: Path) -> None:
+    """Measure one trial of the self-test in a folder, and keep it in a file."""
     hint = "start the self-test with perfsuite selftest --full"
     plan = read_json(folder / "plan.json", TrialPlan, schema=SCHEMA, error=OutputError, hint=hint)
-    trial = measure_trial(plan, number, folder.parent.parent)
-    write_json(trial_path(folder, number), trial)
+    write_json(target, measure_trial(plan, number, folder.parent.parent))
 
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), int(sys.argv[2]))
+        main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
     except PerfsuiteError as error:
         sys.exit(str(error))

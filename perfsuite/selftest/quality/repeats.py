@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from perfsuite.errors import CalibrationError
-from perfsuite.judge import Outcome
-from perfsuite.judge.images import judge_scores
+from perfsuite.images.references import references_of
+from perfsuite.judge.images import judge_images
 from perfsuite.ladder import Tier
 from perfsuite.progress import Progress
-from perfsuite.results.images import ImageScore, QualityVerdict
+from perfsuite.report.messages import say_check
+from perfsuite.results.images import ImageScore
+from perfsuite.results.verdict import Outcome, Verdict
 from perfsuite.session.calibrate import make_references, score_tier, widened
 from perfsuite.session.run import Run
-from perfsuite.stores.references import references_of
 from perfsuite.workload import Workload
 
 FIRST_SEED = 1000
@@ -39,7 +40,7 @@ class Repeat:
 
     tier: str
     seeds: tuple[int, ...]
-    verdict: QualityVerdict
+    verdict: Verdict
 
     @property
     def passed(self) -> bool:
@@ -87,12 +88,15 @@ def summary(repeats: tuple[Repeat, ...]) -> list[str]:
     lines = []
     for name in dict.fromkeys(each.tier for each in repeats):
         own = [each for each in repeats if each.tier == name]
-        findings = [found for each in own for found in each.verdict.findings]
-        nearest = max(findings, key=lambda found: found.margin)
+        checks = [
+            check for each in own if each.verdict.images for check in each.verdict.images.checks
+        ]
+        nearest = max(checks, key=lambda check: check.margin)
         passed = sum(1 for each in own if each.passed)
         failed = ", ".join(str(each.seeds) for each in own if not each.passed)
         lines.append(
-            f"{name}: {passed} of {len(own)} repeats passed, nearest to a threshold: {nearest} "
+            f"{name}: {passed} of {len(own)} repeats passed, nearest to a threshold: "
+            f"{say_check(nearest)} "
             f"({10 * nearest.margin:+.1f} dB)" + (f"; failed with seeds {failed}" if failed else "")
         )
     return lines
@@ -113,4 +117,4 @@ def _judged(
             for score, shot in zip(scores, workload.shots(), strict=True)
             if shot.seed in seeds
         )
-        yield Repeat(tier.name, seeds, judge_scores(own, thresholds))
+        yield Repeat(tier.name, seeds, judge_images(own, thresholds))

@@ -1,16 +1,20 @@
-"""The catalogue's table in two dialects. A renderer returns text and computes nothing new."""
+"""The report of the quality gate's self-test."""
 
 from __future__ import annotations
 
-import io
-
-from rich.console import Console
-from rich.table import Table
-
-from perfsuite.results.images import QualityVerdict
+from perfsuite.report.table import Block, Column, Document, Heading, Lines, Row, Table
+from perfsuite.results.verdict import Outcome, Verdict
 from perfsuite.selftest.quality.trial import Report, Trial
 
-COLUMNS = ("fault", "caught by", "exactness", "lossy", "layers", "margin")
+COLUMNS = (
+    Column("fault", is_text=True),
+    Column("caught by", is_text=True),
+    Column("exactness", sheds=3),
+    Column("lossy", sheds=2),
+    Column("layers", sheds=1),
+    Column("margin"),
+)
+_SOURCE = Column("imitates", is_text=True, sheds=4)
 LEGEND = (
     "exactness: PSNR of the worst of the exactness images in fp32, threshold 80 dB; lossy: SSIM "
     "and PSNR of the worst image at reduced precision (of four images where these fail); layers: "
@@ -47,101 +51,70 @@ def cells(trial: Trial) -> tuple[str, ...]:
 def margin_db(trial: Trial) -> float | None:
     """Margin of the clearest check: above 0 it failed by so much, below 0 it passed by so much."""
     margins = [
-        10 * finding.margin
+        10 * check.margin
         for verdict in (trial.exactness, trial.lossy)
-        if verdict is not None
-        for finding in verdict.findings
+        if verdict is not None and verdict.images is not None
+        for check in verdict.images.checks
     ]
-    if trial.layers is not None:
-        margins += trial.layers.margins_db
+    if trial.layers is not None and trial.layers.layers is not None:
+        margins += trial.layers.layers.margins_db
     known = [margin for margin in margins if margin == margin]
     return max(known) if known else None
 
 
-def render_console(report: Report, *, width: int) -> str:
-    """The tables for a terminal."""
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=max(width, 100), highlight=False, no_color=True)
-    sections = (
-        ("planted faults", report.faults),
-        ("harmless changes", report.harmless),
-        ("healthy tiers", report.healthy),
-    )
-    for title, trials in sections:
-        if not trials:
-            continue
-        table = Table(box=None, title=title, title_justify="left", pad_edge=False)
-        for name in COLUMNS:
-            table.add_column(name, no_wrap=name not in ("fault", "caught by"))
-        for trial in trials:
-            table.add_row(*cells(trial))
-        console.print(table)
-        console.print()
-    console.print(LEGEND)
-    console.print(summary(report))
-    for trial in report.faults:
-        if not trial.caught_by:
-            console.print(f"missed: {trial.name}")
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
-
-
-def render_markdown(report: Report) -> str:
-    """The section that the documentation keeps."""
-    lines = [
-        "# Self-test of the quality gate",
-        "",
-        f"`perfsuite selftest --quality` on `{report.checkpoint}` ({report.identity}).",
-        "",
-        f"**{summary(report)}.**",
-        "",
-        f"{LEGEND[0].upper()}{LEGEND[1:]}.",
-        "",
-        "## Planted faults",
-        "",
-        *_markdown_table(report.faults, with_source=True),
+def quality_document(report: Report) -> Document:
+    """Planted faults, harmless changes and healthy tiers, each in a table."""
+    missed = tuple(f"missed: {trial.name}" for trial in report.faults if not trial.caught_by)
+    made = f"`perfsuite selftest --quality` on `{report.checkpoint}` ({report.identity})"
+    blocks: list[Block] = [
+        Heading("Self-test of the quality gate"),
+        Lines((made,)),
+        Lines((summary(report), *missed), bold=True),
     ]
     for title, trials in (
+        ("Planted faults", report.faults),
         ("Harmless changes", report.harmless),
         ("Healthy tiers", report.healthy),
     ):
         if trials:
-            lines += ["", f"## {title}", "", *_markdown_table(trials, with_source=False)]
-    return "\n".join(lines) + "\n"
+            blocks += [Heading(title, 2), _table(trials)]
+    return Document((*blocks, Lines((LEGEND,), dim=True)))
 
 
-def _markdown_table(trials: tuple[Trial, ...], *, with_source: bool) -> list[str]:
-    header = (*COLUMNS, "imitates") if with_source else COLUMNS
-    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    for trial in trials:
-        row = list(cells(trial))
-        if with_source:
-            row.append(f"{trial.imitates} ([report]({trial.url}))" if trial.url else trial.imitates)
-        lines.append(f"| {' | '.join(row)} |")
-    return lines
+def _table(trials: tuple[Trial, ...]) -> Table:
+    rows = tuple(Row((*cells(trial), trial.imitates), _outcome(trial)) for trial in trials)
+    return Table((*COLUMNS, _SOURCE), rows)
 
 
-def _exactness(verdict: QualityVerdict | None) -> str:
-    if verdict is None:
+def _outcome(trial: Trial) -> Outcome | None:
+    if bool(trial.caught_by) is (trial.expected is not None):
+        return None
+    return Outcome.REGRESSED
+
+
+def _exactness(verdict: Verdict | None) -> str:
+    if verdict is None or verdict.images is None:
         return "-"
-    noises = [score.psnr_db for score in verdict.scores if score.psnr_db is not None]
-    if verdict.worst.ssim is None:
+    if verdict.images.worst.ssim is None:
         return "no score"
+    noises = [each.psnr_db for each in verdict.images.scores if each.psnr_db is not None]
     return f"{min(noises):.1f} dB" if noises else "equal"
 
 
-def _lossy(verdict: QualityVerdict | None) -> str:
-    if verdict is None:
+def _lossy(verdict: Verdict | None) -> str:
+    if verdict is None or verdict.images is None:
         return "-"
-    found = {finding.metric: finding.value for finding in verdict.findings}
-    if verdict.worst.ssim is None:
+    worst = verdict.images.worst
+    if worst.ssim is None:
         return "no score"
-    noise = found.get("worst_psnr_db")
-    said = f"{verdict.worst.ssim:.4f}"
+    noise = {check.metric: check.value for check in verdict.images.checks}.get("worst_psnr_db")
+    said = f"{worst.ssim:.4f}"
     return said if noise is None or noise == float("inf") else f"{said} {noise:.1f} dB"
 
 
 def _layers(trial: Trial) -> str:
-    if trial.layers is None or not trial.layers.scores:
+    evidence = trial.layers.layers if trial.layers else None
+    if evidence is None or not evidence.scores:
         return "-"
-    worst = trial.layers.scores[0]
+    worst = evidence.scores[0]
     return f"{worst.relative_error:.4f} x{worst.gain:.3f}"

@@ -15,19 +15,20 @@ from typing import Any
 
 import torch
 
+from perfsuite.images.calibration import thresholds_of
 from perfsuite.images.generate import generate
 from perfsuite.images.layers import capture_activations, quantised_layers, score_layers
-from perfsuite.images.scoring import make_images, score_image
-from perfsuite.judge import Outcome
-from perfsuite.judge.images import judge_scores
+from perfsuite.images.references import References, exactness_shots
+from perfsuite.images.scoring import make_images
+from perfsuite.judge.images import EXACT_THRESHOLDS, judge_images
 from perfsuite.judge.layers import ASSUMED_THRESHOLDS, judge_layers
 from perfsuite.ladder import BuiltTier, Tier, build_tier, changes_layers, find_tiers, has_exactness
 from perfsuite.progress import Progress
-from perfsuite.results.images import ImageScore, LayersVerdict, QualityVerdict
+from perfsuite.results.images import ImageScore
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.selftest.quality.faults import Fault, Stage
-from perfsuite.session.images import EXACT_THRESHOLDS, ImageGate
+from perfsuite.session.images import ImageGate
 from perfsuite.session.run import Run
-from perfsuite.stores.references import References, exactness_shots
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Trial:
     imitates: str
     expected: Stage | None
     url: str | None = None
-    exactness: QualityVerdict | None = None
-    lossy: QualityVerdict | None = None
-    layers: LayersVerdict | None = None
+    exactness: Verdict | None = None
+    lossy: Verdict | None = None
+    layers: Verdict | None = None
     error: str | None = None
 
     @property
@@ -111,7 +112,6 @@ class Bench:
     def __init__(self, run: Run, references: References) -> None:
         self._run, self._references = run, references
         self._stack = ExitStack()
-        self._gate = ImageGate(references, run.calibration, run.settings.out)
 
     def __enter__(self) -> Bench:
         """Build the pipelines."""
@@ -148,48 +148,34 @@ class Bench:
             head = str(error).strip().splitlines()[0]
             return replace(trial, error=f"{type(error).__name__}: {head}")
 
-    def _try_exactness(self, fault: Fault, progress: Progress) -> QualityVerdict:
+    def _try_exactness(self, fault: Fault, progress: Progress) -> Verdict:
         built = _for_batch(self._exact, fault.batch_size)
         shots = exactness_shots(built.checkpoint.quality)
         with fault.patch(built.pipeline):
             images = tuple(make_images(built, shots, progress=progress))
-        scores = tuple(
-            score_image(
-                image,
-                built.checkpoint.quality,
-                self._references.pixels[image.shot.index],
-                self._references.latents[image.shot.index],
-                in_eight_bits=False,
-            )
-            for image in images
-        )
-        return judge_scores(scores, EXACT_THRESHOLDS)
+        scores = self._references.score(images, built.checkpoint.quality, in_eight_bits=False)
+        return judge_images(scores, EXACT_THRESHOLDS, Metric.EXACTNESS)
 
-    def _try_lossy(self, plain: BuiltTier, fault: Fault, progress: Progress) -> QualityVerdict:
+    def _try_lossy(self, plain: BuiltTier, fault: Fault, progress: Progress) -> Verdict:
         """All images; only the first few where their worst has failed, since it stays the worst."""
         built = _for_batch(plain, fault.batch_size)
-        workload, thresholds = built.checkpoint.quality, self._gate.thresholds(built.tier)
+        workload, thresholds = (
+            built.checkpoint.quality,
+            thresholds_of(built.tier, self._run.calibration),
+        )
         few = exactness_shots(workload)
         rest = tuple(shot for shot in workload.shots() if shot not in few)
         scores: tuple[ImageScore, ...] = ()
         for shots in (few, rest):
             with fault.patch(built.pipeline):
                 images = tuple(make_images(built, shots, progress=progress))
-            scores += tuple(
-                score_image(
-                    image,
-                    workload,
-                    self._references.image(image.shot),
-                    self._references.latents[image.shot.index],
-                )
-                for image in images
-            )
+            scores += self._references.score(images, workload)
             worst = replace(
                 thresholds, mean_ssim=None, mean_psnr_db=None, median_ssim=None, median_psnr_db=None
             )
-            if judge_scores(scores, worst).outcome is Outcome.REGRESSED:
+            if judge_images(scores, worst).outcome is Outcome.REGRESSED:
                 break
-        return judge_scores(scores, thresholds)
+        return judge_images(scores, thresholds)
 
     def _try_layers(self, trial: Trial, fault: Fault, progress: Progress) -> Trial:
         pipeline, calibration = self._quantised.pipeline, self._run.calibration
@@ -238,8 +224,8 @@ def try_faults(
         yield bench.try_fault(fault, progress)
 
 
-def _visible(verdict: QualityVerdict) -> bool:
-    return any(score.faults for score in verdict.scores)
+def _visible(verdict: Verdict) -> bool:
+    return verdict.images is not None and any(score.faults for score in verdict.images.scores)
 
 
 def _for_batch(built: BuiltTier, batch_size: int) -> Any:

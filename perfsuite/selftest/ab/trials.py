@@ -1,6 +1,6 @@
-"""Tries of the upgrade gate: what is planted in the treatment's arm, and what the gate says.
+"""Trials of the upgrade gate: what is planted in the treatment's arm, and what the gate says.
 
-Each try is one gate over one tier, with both arms in fresh processes of this environment. Tries
+Each trial is one gate over one tier, with both arms in fresh processes of this environment. Trials
 are kept as JSON files, one each: a self-test that was stopped goes on where it was.
 """
 
@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfsuite.ab.plan import GatePlan
-from perfsuite.errors import OutputError
-from perfsuite.judge import Outcome
 from perfsuite.results.ab import BlockRecord, TierGate
 from perfsuite.results.machine import Environment
-from perfsuite.results.verdict import Metric, MetricVerdict
-from perfsuite.selftest.folder import Plan
-from perfsuite.selftest.latency.rates import Rate
-from perfsuite.storage import read_json, write_json
+from perfsuite.results.reasons import Note
+from perfsuite.results.verdict import Metric, Outcome, Verdict
+from perfsuite.selftest.experiment import Experiment, Plan, Rate
 
-SCHEMA = 1
+SCHEMA = 2
 ORDER = (0.0, 0.03, 0.0, 0.03, 0.05)
 """Slowdowns that are planted in turn, as fractions, so that a part of a self-test is balanced. The
 largest is the easiest to find and comes half as often."""
@@ -33,7 +30,7 @@ TIERS = ("fp32", "bf16", "sdpa")
 
 
 @dataclass(frozen=True)
-class TryPlan(Plan):
+class GateTrialPlan(Plan):
     """A self-test of the upgrade gate.
 
     Attributes:
@@ -56,7 +53,7 @@ class TryPlan(Plan):
     budget_s: float
 
     @classmethod
-    def of(cls, plan: GatePlan) -> TryPlan:
+    def of(cls, plan: GatePlan) -> GateTrialPlan:
         """The self-test that holds such gates."""
         return cls(
             SCHEMA,
@@ -71,7 +68,7 @@ class TryPlan(Plan):
 
 
 @dataclass(frozen=True)
-class GateTry:
+class GateTrial:
     """One gate.
 
     Attributes:
@@ -95,7 +92,7 @@ class GateTry:
     tolerance: float
     tier: str
     environment: Environment
-    latency: MetricVerdict
+    latency: Verdict
     worst: Outcome | None
     sampling_s: float
     wall_s: float
@@ -105,7 +102,7 @@ class GateTry:
 
 @dataclass(frozen=True)
 class GateRow:
-    """Tries with the same slowdown.
+    """Trials with the same slowdown.
 
     Attributes:
         slowdown: planted, as a fraction.
@@ -135,17 +132,17 @@ class GateReport:
         environment: of the first try.
         tolerance: of the gate.
         tiers: that were tried in turn.
-        tries: in the order of time.
+        trials: in the order of time.
         rows: one for each slowdown.
-        overhead: median of the tries'.
-        wall_s: median seconds of one try.
+        overhead: median of the trials'.
+        wall_s: median seconds of one trial.
     """
 
     schema: int
     environment: Environment
     tolerance: float
     tiers: tuple[str, ...]
-    tries: tuple[GateTry, ...]
+    trials: tuple[GateTrial, ...]
     rows: tuple[GateRow, ...]
     overhead: float
     wall_s: float
@@ -156,8 +153,8 @@ class GateReport:
         return sum(row.regressed.hits for row in self.rows if row.slowdown == 0)
 
 
-def tries_for(repeats: int) -> int:
-    """How many tries hold equal arms, and each but the largest slowdown, so often."""
+def trials_for(repeats: int) -> int:
+    """How many trials hold equal arms, and each but the largest slowdown, so often."""
     return math.ceil(repeats / ORDER.count(0.0)) * len(ORDER)
 
 
@@ -167,15 +164,15 @@ def slowdown_of(number: int) -> float:
 
 
 def tier_of(number: int, tiers: Sequence[str]) -> str:
-    """The tier of a try: every slowdown meets every tier."""
+    """The tier of a trial: every slowdown meets every tier."""
     return tiers[number // len(ORDER) % len(tiers)]
 
 
-def latency_of(tier: TierGate) -> MetricVerdict:
+def latency_of(tier: TierGate) -> Verdict:
     """The verdict on latency; `invalid` if the tier did not run."""
     found = (each for each in tier.verdicts if each.metric is Metric.LATENCY)
     reason = tier.failure.message if tier.failure else "not judged"
-    return next(found, MetricVerdict(Metric.LATENCY, Outcome.INVALID, reason))
+    return next(found, Verdict(Metric.LATENCY, Outcome.INVALID, (Note(reason),)))
 
 
 def overhead_of(blocks: Sequence[BlockRecord]) -> float:
@@ -191,54 +188,32 @@ def overhead_of(blocks: Sequence[BlockRecord]) -> float:
     return statistics.median(shares) if shares else 0.0
 
 
-def try_path(folder: Path, number: int) -> Path:
-    """Where a try lies in a self-test's folder."""
-    return folder / f"try-{number:04}.json"
+def experiment(folder: Path, plan: GateTrialPlan) -> Experiment[GateTrial]:
+    """The trials of a self-test's folder."""
+    return Experiment(folder, plan, GateTrial)
 
 
-def save_try(folder: Path, made: GateTry) -> None:
-    """Keep a try.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    write_json(try_path(folder, made.number), made)
-
-
-def load_tries(folder: Path) -> tuple[GateTry, ...]:
-    """All tries of a folder, in the order of time.
-
-    Raises:
-        OutputError: one of them cannot be read.
-    """
-    hint = "delete it: the self-test makes it anew"
-    paths = sorted(folder.glob("try-*.json"))
-    return tuple(
-        read_json(path, GateTry, schema=SCHEMA, error=OutputError, hint=hint) for path in paths
-    )
-
-
-def report_on(tries: Sequence[GateTry], tiers: Sequence[str]) -> GateReport:
-    """Rates of a self-test's tries, of which there is at least one."""
+def report_on(trials: Sequence[GateTrial], tiers: Sequence[str]) -> GateReport:
+    """Rates of a self-test's trials, of which there is at least one."""
     return GateReport(
         SCHEMA,
-        tries[0].environment,
-        tries[0].tolerance,
+        trials[0].environment,
+        trials[0].tolerance,
         tuple(tiers),
-        tuple(tries),
+        tuple(trials),
         tuple(
             _row(slowdown, own)
             for slowdown in SLOWDOWNS
-            if (own := [each for each in tries if each.slowdown == slowdown])
+            if (own := [each for each in trials if each.slowdown == slowdown])
         ),
-        statistics.median(each.overhead for each in tries),
-        statistics.median(each.wall_s for each in tries),
+        statistics.median(each.overhead for each in trials),
+        statistics.median(each.wall_s for each in trials),
     )
 
 
-def _row(slowdown: float, tries: Sequence[GateTry]) -> GateRow:
-    outcomes = [each.latency.outcome for each in tries]
-    changes = [each.latency.change for each in tries if each.latency.change is not None]
+def _row(slowdown: float, trials: Sequence[GateTrial]) -> GateRow:
+    outcomes = [each.latency.outcome for each in trials]
+    changes = [each.latency.change for each in trials if each.latency.change is not None]
     error = statistics.stdev(changes) / len(changes) ** 0.5 if len(changes) > 1 else None
     return GateRow(
         slowdown,
@@ -246,6 +221,6 @@ def _row(slowdown: float, tries: Sequence[GateTry]) -> GateRow:
         Rate.of(outcomes.count(Outcome.PASSED), len(outcomes)),
         statistics.fmean(changes) if changes else 0.0,
         error,
-        statistics.median(each.sampling_s for each in tries),
-        max(each.sampling_s for each in tries),
+        statistics.median(each.sampling_s for each in trials),
+        max(each.sampling_s for each in trials),
     )
