@@ -16,6 +16,7 @@ from perfsuite.images.generate import run
 from perfsuite.ladder import BuiltTier
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.probe import Probe
+from perfsuite.measure.warmup import WarmupRule
 from perfsuite.progress import Progress, silent
 from perfsuite.results.samples import Goal, LatencySamples, Measurement
 
@@ -29,18 +30,17 @@ class SamplingPlan:
         min_rounds: samples taken even if the budget is too small for them.
         pilot_rounds: samples after which it is first asked how many are wanted.
         max_rounds: samples after which more would tell nothing new.
-        max_warmup: images after which warm-up ends even if latency has not settled; it also ends
-            when the images after the first have taken half of the budget.
-        settled: latency has settled when the medians of the last three images and of the three
-            before them differ by less than this fraction.
     """
 
     budget_s: float = 25.0
     min_rounds: int = 6
     pilot_rounds: int = 16
     max_rounds: int = 400
-    max_warmup: int = 12
-    settled: float = 0.03
+
+    @property
+    def warmup(self) -> WarmupRule:
+        """It may take half of the budget."""
+        return WarmupRule(self.budget_s / 2)
 
 
 Rounds = Callable[["Sampler", int], None]
@@ -84,9 +84,10 @@ class Sampler:
     def warm_up(self) -> tuple[float, ...]:
         """Make images until latency has settled or warm-up has taken enough; seconds of each."""
         taken: list[float] = []
-        while not (self._has_settled(taken) or self._has_taken_enough(taken)):
+        rule = self._plan.warmup
+        while not rule.is_over(taken):
             what = "warm-up" if taken else "first image"
-            self._progress(what, len(taken), self._plan.max_warmup)
+            self._progress(what, len(taken), rule.most)
             self._device.timed(self._probe.run)
             taken.append(self._device.timed(self._work)[0])
         return tuple(taken)
@@ -128,17 +129,6 @@ class Sampler:
             raise MeasurementError(
                 f"nothing to judge: {error}", hint="leave out --benchmark-disable"
             ) from None
-
-    def _has_taken_enough(self, taken: list[float]) -> bool:
-        # The first image holds the compilation, which says nothing of the pace.
-        too_long = len(taken) >= 3 and sum(taken[1:]) > self._plan.budget_s / 2
-        return too_long or len(taken) >= self._plan.max_warmup
-
-    def _has_settled(self, taken: list[float]) -> bool:
-        if len(taken) < 7:
-            return False
-        earlier, later = statistics.median(taken[-6:-3]), statistics.median(taken[-3:])
-        return abs(later / earlier - 1) < self._plan.settled
 
 
 def take_enough(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from perfsuite.ladder import BuiltTier, build_tier, find_tiers
 from perfsuite.libraries import quietly
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.sampling import compiled_graphs
+from perfsuite.measure.warmup import WarmupRule
 from perfsuite.workers.protocol import (
     Begin,
     Begun,
@@ -50,12 +50,7 @@ from perfsuite.workers.protocol import (
     encode,
 )
 
-FEWEST_WARMUPS = 3
-MOST_WARMUPS = 12
-WARMUP_S = 20.0
-"""Warm-up ends after so many seconds, settled or not."""
-SETTLED = 0.03
-"""Latency has settled when an image takes as long as the two before it, but for this fraction."""
+WARMUP = WarmupRule(20.0)
 Pause = Callable[[Turn], None]
 """Reports a turn, and comes back when the next one may begin."""
 
@@ -129,7 +124,7 @@ class Workbench:
             stay_on(request.cores)
         device = self._built.device
         taken: list[float] = []
-        while not is_warm(taken):
+        while not WARMUP.is_over(taken):
             taken.append(device.timed(self._image)[0])
         return WarmedUp(tuple(taken))
 
@@ -182,15 +177,6 @@ class Workbench:
         tensors |= {f"latents {image.shot.index}": image.latents.copy("C") for image in images}
         save_file(tensors, path)
         return ImagesMade(tuple(image.finite for image in images))
-
-
-def is_warm(taken: list[float]) -> bool:
-    """Whether images have been made enough, from the seconds that each took."""
-    if len(taken) < FEWEST_WARMUPS:
-        return False
-    if len(taken) >= MOST_WARMUPS or sum(taken) > WARMUP_S:
-        return True
-    return abs(taken[-1] / statistics.fmean(taken[-3:-1]) - 1) < SETTLED
 
 
 def stay_on(cores: tuple[int, ...]) -> None:
