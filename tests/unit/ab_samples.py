@@ -23,10 +23,13 @@ from perfsuite.results.ab import (
     TierGate,
     TimedSample,
 )
+from perfsuite.results.images import Change, ImageEvidence, ImageScore, Thresholds
 from perfsuite.results.machine import Conditions
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
+from perfsuite.results.reasons import Missed, Reason, ThresholdsMissed
 from perfsuite.results.samples import PeakMemory
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workers.client import FakeWorker
 from perfsuite.workers.protocol import Build, Finished, Hello
 from perfsuite.workload import Workload
@@ -56,7 +59,7 @@ def finished(
 
 
 def busy(busy_elsewhere: float) -> Finished:
-    """A arm that worked half of the time, beside others on so many cores."""
+    """An arm that worked half of the time, beside others on so many cores."""
     conditions = Conditions(busy_elsewhere=busy_elsewhere)
     return msgspec.structs.replace(finished(), conditions=conditions, cpu_s=5.0, wall_s=10.0)
 
@@ -66,7 +69,7 @@ def facts(*, first_image_s: float = 5.0, peak_bytes: int = 1 << 30) -> StartFact
     return StartFacts(0.5, first_image_s, (0.2,), memory, 0, 0, 0, (), Conditions())
 
 
-def block(ratio: float = 1.0, *, cold: bool = False, spoilt: str | None = None) -> BlockRecord:
+def block(ratio: float = 1.0, *, cold: bool = False, spoilt: Reason | None = None) -> BlockRecord:
     """Ten pairs without scatter, of that ratio."""
     pair = (TimedSample(Arm.CONTROL, 0.2), TimedSample(Arm.TREATMENT, 0.2 * ratio))
     starts = {name: facts() for name in Arm}
@@ -156,6 +159,25 @@ class Opener:
         """Seconds that all samples so far have taken."""
         count = {name: self.events.count(f"{name.value} turn") for name in Arm}
         return sum(self._seconds[name] * count[name] / self._turns[name] for name in Arm)
+
+
+def images_verdict(
+    outcome: Outcome = Outcome.PASSED, *reasons: Reason, worst_ssim: float = 0.97
+) -> Verdict:
+    """On two images, whose worst is the second."""
+    thresholds = Thresholds("the tier's row", worst_ssim=0.95)
+    scores = (
+        ImageScore("A fox in the snow", 0, 0.99, 40.0),
+        ImageScore("A fox in the snow", 1, worst_ssim, 40.0),
+    )
+    evidence = ImageEvidence(thresholds, scores)
+    return Verdict(Metric.IMAGES, outcome, reasons, measured=worst_ssim, images=evidence)
+
+
+def damage(worst_ssim: float = 0.4) -> ThresholdsMissed:
+    """An image that is another picture."""
+    missed = (Missed("worst_ssim", worst_ssim, 0.95),)
+    return ThresholdsMissed(Change.DAMAGE.value, missed, "A fox in the snow", 1)
 
 
 class SilentLine:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from perfsuite.results.images import ImageScore, Thresholds
+from perfsuite.results.images import ImageEvidence, ImageScore, Thresholds
 from perfsuite.results.machine import Environment, Hardware
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
+from perfsuite.results.reasons import Reason
 from perfsuite.results.samples import LatencySamples, Measurement, PeakMemory
 from perfsuite.results.session import RunRecord, TierResult
-from perfsuite.results.verdict import Outcome, Verdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workload import Workload
 
 PROBE = "v1 float32 cpu"
@@ -79,20 +80,20 @@ def workload(
 
 def latency_verdict(
     outcome: Outcome = Outcome.PASSED,
-    reason: str = "",
-    *,
-    measured_s: float = 0.2,
-    measured_interval_s: tuple[float, float] = (0.19, 0.21),
+    *reasons: Reason,
+    measured: float = 0.2,
+    measured_interval: tuple[float, float] = (0.19, 0.21),
     change: float | None = 0.01,
     change_interval: tuple[float, float] | None = (-0.03, 0.05),
 ) -> Verdict:
     judged = change is not None
     return Verdict(
-        outcome=outcome,
-        reason=reason,
-        measured_s=measured_s,
-        measured_interval_s=measured_interval_s,
-        baseline_s=0.198 if judged else None,
+        Metric.LATENCY,
+        outcome,
+        reasons,
+        measured=measured,
+        measured_interval=measured_interval,
+        expected=0.198 if judged else None,
         change=change,
         change_interval=change_interval if judged else None,
         minimum_detectable_effect=0.083 if judged else None,
@@ -104,9 +105,12 @@ def score(ssim: float = 0.99, prompt: str = "A fox in the snow", seed: int = 0) 
     return ImageScore(prompt, seed, ssim, 40.0)
 
 
-def quality_verdict(outcome: Outcome = Outcome.PASSED, reason: str = "") -> Verdict:
+def quality_verdict(
+    outcome: Outcome = Outcome.PASSED, *reasons: Reason, metric: Metric = Metric.IMAGES
+) -> Verdict:
     thresholds = Thresholds("the tier's row", worst_ssim=0.95)
-    return Verdict(outcome, reason, thresholds, (score(0.99), score(0.97, seed=1)))
+    evidence = ImageEvidence(thresholds, (score(0.99), score(0.97, seed=1)))
+    return Verdict(metric, outcome, reasons, measured=0.97, images=evidence)
 
 
 def record(*tiers: TierResult) -> RunRecord:

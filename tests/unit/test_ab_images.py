@@ -8,8 +8,10 @@ from perfsuite.ab.images import ArmImages
 from perfsuite.images.references import references_of
 from perfsuite.judge.images import REFERENCE_THRESHOLDS
 from perfsuite.ladder import find_tiers
-from perfsuite.results.verdict import Outcome
-from tests.unit.gate_samples import WORK, image
+from perfsuite.report.messages import say
+from perfsuite.results.reasons import ControlAtFault
+from perfsuite.results.verdict import Metric, Outcome
+from tests.unit.ab_samples import WORK, image
 
 (BF16,) = find_tiers(["bf16"])
 (FP32,) = find_tiers(["fp32"])
@@ -31,7 +33,7 @@ def test_another_picture_is_a_regression() -> None:
     assert verdict.outcome is Outcome.REGRESSED
 
 
-def test_without_references_only_the_sides_are_held_against_each_other() -> None:
+def test_without_references_only_the_arms_are_held_against_each_other() -> None:
     blind = ArmImages(WORK, None, None)
     assert blind.against_references(BF16, (GOOD,)) is None
     assert blind.against_each_other(BF16, (GOOD,), (GOOD,)).outcome is Outcome.PASSED
@@ -47,7 +49,12 @@ def test_a_broken_treatment_is_a_regression_and_a_broken_control_is_not() -> Non
         assert JUDGE.against_each_other(BF16, (GOOD,), (bad,)).outcome is Outcome.REGRESSED
         verdict = JUDGE.against_each_other(BF16, (bad,), (GOOD,))
         assert verdict.outcome is Outcome.INVALID
-        assert verdict.reason.startswith("the control's own images are at fault")
+        assert verdict.metric is Metric.SAME_IMAGES
+        (reason,) = verdict.reasons
+        assert isinstance(reason, ControlAtFault)
+        assert say(reason).startswith("the control's own images are at fault: ")
+        assert verdict.images is not None
+        assert verdict.images.worst.faults
 
 
 def test_fp32_is_held_at_its_own_threshold() -> None:

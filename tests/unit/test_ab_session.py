@@ -10,6 +10,7 @@ import pytest
 from perfsuite.ab.block import BlockTaker
 from perfsuite.ab.session import Session
 from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
+from perfsuite.report.messages import say
 from perfsuite.results.ab import (
     Answer,
     Arm,
@@ -19,10 +20,11 @@ from perfsuite.results.ab import (
     load_gate,
     record_path,
 )
+from perfsuite.results.reasons import BlockUnfinished, BusyElsewhere, CompiledWhileSampling
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workers.client import FakeWorker, OutOfDeviceMemory
 from perfsuite.workers.protocol import Built
-from tests.unit.gate_samples import Opener, SilentLine, busy, finished, gate_record, plan
+from tests.unit.ab_samples import Opener, SilentLine, busy, finished, gate_record, plan
 
 
 def run(out: Path, opener: Opener, *tiers: str) -> GateRecord:
@@ -49,7 +51,7 @@ def failed(*, treatment: bool) -> ArmFailed:
 # --- one block
 
 
-def test_a_block_starts_both_sides_before_it_samples_either(tmp_path: Path) -> None:
+def test_a_block_starts_both_arms_before_it_samples_either(tmp_path: Path) -> None:
     opener = Opener()
     take(tmp_path, opener)
     samples = [place for place, event in enumerate(opener.events) if event.endswith("turn")]
@@ -73,7 +75,7 @@ def test_a_block_starts_both_sides_before_it_samples_either(tmp_path: Path) -> N
     ]
 
 
-def test_sides_take_turns_and_the_order_flips_with_every_pair(tmp_path: Path) -> None:
+def test_arms_take_turns_and_the_order_flips_with_every_pair(tmp_path: Path) -> None:
     assert sampled(take(tmp_path, Opener())) == "CTTCCTTCCT"
     assert sampled(take(tmp_path, Opener(), number=1)) == "TCCTTCCTTC"
 
@@ -92,7 +94,7 @@ def test_the_order_flips_with_every_turn_of_an_image(tmp_path: Path) -> None:
     assert block.seconds(Arm.CONTROL)[0] == pytest.approx(1.0)
 
 
-def test_a_side_with_more_turns_ends_its_image_alone(tmp_path: Path) -> None:
+def test_an_arm_with_more_turns_ends_its_image_alone(tmp_path: Path) -> None:
     opener = Opener(turns=(1, 3))
     block = take(tmp_path, opener)
     assert turns_of(opener).startswith("CTTTTCTT")
@@ -128,7 +130,7 @@ def crowded(opener: Opener, *, free_bytes: int) -> Opener:
     return other
 
 
-def test_sides_that_do_not_fit_together_follow_each_other(tmp_path: Path) -> None:
+def test_arms_that_do_not_fit_together_follow_each_other(tmp_path: Path) -> None:
     opener = Opener()
     block = take(tmp_path, crowded(opener, free_bytes=10))
     assert not block.interleaved
@@ -136,11 +138,11 @@ def test_sides_that_do_not_fit_together_follow_each_other(tmp_path: Path) -> Non
     assert opener.events.index("control close") < opener.events.index("treatment build")
 
 
-def test_sides_that_fit_take_turns_on_an_accelerator_too(tmp_path: Path) -> None:
+def test_arms_that_fit_take_turns_on_an_accelerator_too(tmp_path: Path) -> None:
     assert take(tmp_path, crowded(Opener(), free_bytes=12)).interleaved
 
 
-def test_a_second_side_that_runs_out_of_memory_beside_the_first_gets_its_own_turn(
+def test_a_second_arm_that_runs_out_of_memory_beside_the_first_gets_its_own_turn(
     tmp_path: Path,
 ) -> None:
     error = OutOfDeviceMemory("OutOfMemoryError: CUDA", hint="", treatment=True)
@@ -157,7 +159,7 @@ def test_a_second_side_that_runs_out_of_memory_beside_the_first_gets_its_own_tur
     assert sampled(block) == "CCCCCTTTTT"
 
 
-def test_the_other_side_is_not_somebody_else(tmp_path: Path) -> None:
+def test_the_other_arm_is_not_somebody_else(tmp_path: Path) -> None:
     block = take(tmp_path, Opener(both_finished=busy(0.5)))
     assert block.spoilt is None
     assert block.starts[Arm.CONTROL].conditions.busy_elsewhere == 0
@@ -165,13 +167,17 @@ def test_the_other_side_is_not_somebody_else(tmp_path: Path) -> None:
 
 def test_a_block_on_a_busy_machine_is_spoilt(tmp_path: Path) -> None:
     spoilt = take(tmp_path, Opener(both_finished=busy(1.9))).spoilt
-    assert "other processes kept 1.4 of 2 cores busy" in (spoilt or "")
+    assert isinstance(spoilt, BusyElsewhere)
+    assert (spoilt.busy, spoilt.cores) == (pytest.approx(1.4), 2)
+    assert "other processes kept 1.4 of 2 cores busy" in say(spoilt)
 
 
 def test_a_control_that_compiles_while_it_is_sampled_spoils_the_block(tmp_path: Path) -> None:
     opener = Opener()
     opener.finished[Arm.CONTROL] = finished(recompiles=2, late=2)
-    assert "the control compiled 2 graphs" in (take(tmp_path, opener).spoilt or "")
+    spoilt = take(tmp_path, opener).spoilt
+    assert spoilt == CompiledWhileSampling(2, "control")
+    assert "2 graphs were compiled by the control while sampling" in say(spoilt)
     opener = Opener()
     opener.finished[Arm.TREATMENT] = finished(recompiles=2, late=2)
     assert take(tmp_path, opener).spoilt is None
@@ -180,7 +186,7 @@ def test_a_control_that_compiles_while_it_is_sampled_spoils_the_block(tmp_path: 
 # --- a whole gate
 
 
-def test_equal_sides_pass_after_two_blocks(tmp_path: Path) -> None:
+def test_equal_arms_pass_after_two_blocks(tmp_path: Path) -> None:
     record = run(tmp_path, Opener())
     assert record.answer is Answer.PASSED
     (tier,) = record.tiers
@@ -211,6 +217,8 @@ def test_blocks_that_are_spoilt_are_kept_and_never_judged(tmp_path: Path) -> Non
     record = run(tmp_path, Opener(1.0, 1.5, both_finished=busy(1.9)))
     (tier,) = record.tiers
     assert tier.outcome is Outcome.INVALID
+    (verdict,) = [each for each in tier.verdicts if each.metric is Metric.LATENCY]
+    assert verdict.reasons == (tier.blocks[-1].spoilt,)
     assert record.answer is Answer.INCONCLUSIVE
     assert len(tier.blocks) == record.policy.blocks
     assert not tier.usable
@@ -253,12 +261,12 @@ def test_a_worker_that_dies_is_no_regression_and_its_samples_are_kept(tmp_path: 
     record = run(tmp_path, opener, "bf16", "sdpa")
     assert record.answer is Answer.COULD_NOT_RUN
     (kept,) = record.tiers[0].blocks
-    assert kept.spoilt == "the block was not finished"
+    assert kept.spoilt == BlockUnfinished()
     assert len(kept.samples) == 10
     assert record.tiers[1].outcome is Outcome.PASSED
 
 
-def test_every_side_is_closed_whatever_happens(tmp_path: Path) -> None:
+def test_every_arm_is_closed_whatever_happens(tmp_path: Path) -> None:
     for method in ("start", "build", "warm_up", "begin", "turn", "finish", "images"):
         opener = of_treatment(method, WorkerFailed("the worker died", hint=""))
         run(tmp_path, opener)
@@ -314,7 +322,7 @@ def test_the_gravest_tier_is_the_answer(outcome: Outcome, answer: Answer) -> Non
     assert gate_record(other, good).answer is answer
 
 
-def test_the_record_says_what_each_side_was(tmp_path: Path) -> None:
+def test_the_record_says_what_each_arm_was(tmp_path: Path) -> None:
     record = run(tmp_path, Opener())
     assert record.control.packages == {"torch": "2.13.0"}
     assert record.is_self_comparison

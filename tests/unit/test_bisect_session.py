@@ -12,6 +12,7 @@ from perfsuite.bisect.session import BisectSession, Candidate, halfway, read_tri
 from perfsuite.environments.spec import Requirements, Spec
 from perfsuite.errors import EnvironmentBroken, GateError, WorkerFailed
 from perfsuite.judge.ab import judge_tier
+from perfsuite.report.bisect import trial_line
 from perfsuite.results.ab import Arm, Failure, TierGate
 from perfsuite.results.bisection import (
     Answer,
@@ -25,7 +26,7 @@ from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import read_json
-from tests.unit.gate_samples import gate_record, tier
+from tests.unit.ab_samples import damage, gate_record, tier
 from tests.unit.samples import environment
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6")
@@ -116,7 +117,7 @@ def test_the_first_slow_version_is_found_and_measured_against_the_last_fast_one(
     assert (done.final.version, done.final.against) == (first, before)
     assert done.final.verdict is not None
     assert done.final.verdict.change == pytest.approx(0.2)
-    assert done.final.verdict.interval is not None
+    assert done.final.verdict.change_interval is not None
     kept = read_json(
         bisection_path(done.bisect_id, tmp_path),
         BisectRecord,
@@ -202,12 +203,13 @@ def test_what_is_known_is_kept_when_it_is_stopped(tmp_path: Path, error: BaseExc
 def test_images_are_as_bad_as_the_graver_of_their_two_verdicts() -> None:
     verdicts = (
         Verdict(Metric.LATENCY, Outcome.REGRESSED),
-        Verdict(Metric.IMAGES, Outcome.PASSED, treatment=0.99),
-        Verdict(Metric.SAME_IMAGES, Outcome.REGRESSED, "SSIM 0.5", treatment=0.5),
+        Verdict(Metric.IMAGES, Outcome.PASSED, measured=0.99),
+        Verdict(Metric.SAME_IMAGES, Outcome.REGRESSED, (damage(0.5),), measured=0.5),
     )
     trial = read_trial(TierGate("bf16", verdicts=verdicts), Question.QUALITY, "2", "1")
     assert trial.answer is Answer.BAD
-    assert trial.note == "SSIM 0.5"
+    assert trial.verdict is verdicts[2]
+    assert "worst SSIM 0.50000 below 0.95000" in trial_line(trial)
     assert halfway(trial) is None
 
 

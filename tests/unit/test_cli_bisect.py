@@ -29,7 +29,7 @@ from perfsuite.results.bisection import Answer, Bisected, BisectRecord
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import read_json
-from tests.unit.gate_samples import Opener, gate_record, tier, wheel
+from tests.unit.ab_samples import Opener, gate_record, tier, wheel
 
 FIRST_BAD = "1.3"
 
@@ -38,7 +38,7 @@ FIRST_BAD = "1.3"
 def index(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Options of pip for a folder of wheels: tiny 1.0 to 1.4, of which 1.2 does not install.
 
-    Environments hold nothing else, and a arm in one is slower from `FIRST_BAD` on.
+    Environments hold nothing else, and an arm in one is slower from `FIRST_BAD` on.
     """
     wheels = tmp_path / "wheels"
     wheels.mkdir()

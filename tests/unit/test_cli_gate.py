@@ -22,7 +22,7 @@ from perfsuite.cli.common import SUMMARY_VARIABLE
 from perfsuite.environments.builder import Environments
 from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
 from perfsuite.results.ab import Arm, GateRecord, load_gate
-from tests.unit.gate_samples import Opener, busy
+from tests.unit.ab_samples import Opener, busy
 
 
 @pytest.fixture
@@ -170,7 +170,9 @@ def test_two_real_workers_pass_against_each_other(small_pocket: Checkpoint, tmp_
         assert arms[::4] == arms[3::4]
         assert arms[1::4] == arms[2::4]
     assert tier.same_images is not None
-    assert tier.same_images.worst.ssim == 1.0
+    assert tier.same_images.measured == 1.0
+    assert tier.same_images.images is not None
+    assert tier.same_images.images.worst.ssim == 1.0
     assert tier.treatment_images is not None
     assert record.is_self_comparison
     assert "both arms hold the same packages" in result.output

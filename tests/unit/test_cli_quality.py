@@ -15,9 +15,9 @@ from perfsuite.judge.layers import judge_layers
 from perfsuite.report.console import render_console
 from perfsuite.report.markdown import render_markdown
 from perfsuite.results.images import ImageScore, LayerScore, LayerThresholds, Thresholds
-from perfsuite.results.verdict import Outcome, Verdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.selftest.quality.faults import Stage
-from perfsuite.selftest.quality.report import cells, margin_db, summary
+from perfsuite.selftest.quality.report import cells, margin_db, quality_document, summary
 from perfsuite.selftest.quality.trial import Report, Trial
 
 EXACT = Thresholds("exactness", worst_psnr_db=70.0)
@@ -25,7 +25,9 @@ LOSSY = Thresholds("calibrated", worst_ssim=0.99)
 
 
 def verdict(psnr_db: float | None, thresholds: Thresholds, faults: tuple[str, ...] = ()) -> Verdict:
-    return judge_images((ImageScore("a fox", 0, 0.9999, psnr_db, 0.0, 1.0, faults),), thresholds)
+    metric = Metric.EXACTNESS if thresholds is EXACT else Metric.IMAGES
+    scores = (ImageScore("a fox", 0, 0.9999, psnr_db, 0.0, 1.0, faults),)
+    return judge_images(scores, thresholds, metric)
 
 
 CAUGHT = Trial(
@@ -74,7 +76,7 @@ def test_selftest_without_references_names_the_command(
     assert "perfsuite record-references pocket" in result.output
 
 
-def test_calibrating_without_references_of_a_tier_above_the_foot_is_refused(
+def test_calibrating_without_references_of_a_tier_above_the_reference_tier_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -84,7 +86,7 @@ def test_calibrating_without_references_of_a_tier_above_the_foot_is_refused(
 
 
 def test_a_miss_is_counted_and_named_with_its_score() -> None:
-    text = render_console(report(CAUGHT, MISSED, LAYER), width=120)
+    text = render_console(quality_document(report(CAUGHT, MISSED, LAYER)), width=120)
     assert "2 of 3 planted faults caught (66.7%)" in text
     assert "missed: tiny" in text
     assert "71.5 dB" in text
@@ -122,7 +124,7 @@ def test_cells_show_each_checks_own_number() -> None:
 
 
 def test_the_documentation_links_the_reports() -> None:
-    text = render_markdown(report(CAUGHT, MISSED))
+    text = render_markdown(quality_document(report(CAUGHT, MISSED)))
     assert "a wrong scale ([report](https://x/1))" in text
     assert text.count("\n| ") == 2 * 2 + 3
 
@@ -132,7 +134,7 @@ def calibrate(*arguments: str) -> Result:
     return CliRunner().invoke(main, [*command, *arguments])
 
 
-def test_calibrating_stores_bars_with_their_evidence(
+def test_calibrating_stores_thresholds_with_their_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: Checkpoint, one_thread: None
 ) -> None:
     monkeypatch.chdir(tmp_path)

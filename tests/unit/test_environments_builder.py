@@ -15,7 +15,7 @@ from perfsuite.environments import builder as environments
 from perfsuite.environments.builder import MANIFEST, Environments
 from perfsuite.environments.spec import Interpreter, Requirements
 from perfsuite.errors import EnvironmentBroken
-from tests.unit.gate_samples import wheel
+from tests.unit.ab_samples import wheel
 
 
 class FakePip:

@@ -22,14 +22,14 @@ def test_every_error_is_a_perfsuite_error_and_stands_in_the_tree_of_the_docstrin
     assert error.__name__ in (errors.__doc__ or "")
 
 
-def test_a_message_is_the_problem_and_its_mend() -> None:
+def test_a_message_is_the_problem_and_its_hint() -> None:
     error = SettingsError("no tier 'fp31'", hint="name one of fp32, bf16")
     assert str(error) == "no tier 'fp31': name one of fp32, bf16"
     assert (error.problem, error.hint) == ("no tier 'fp31'", "name one of fp32, bf16")
 
 
-def test_a_mend_cannot_be_forgotten() -> None:
-    with pytest.raises(TypeError, match="mend"):
+def test_a_hint_cannot_be_forgotten() -> None:
+    with pytest.raises(TypeError, match="hint"):
         PerfsuiteError("broken")  # type: ignore[call-arg]
 
 

@@ -18,11 +18,12 @@ from perfsuite.images.layers import (
     score_layers,
 )
 from perfsuite.judge.layers import judge_layers
-from perfsuite.report.messages import describe_layers
+from perfsuite.report.messages import describe, say_all
 from perfsuite.results.images import LayerScore, LayerThresholds
-from perfsuite.results.verdict import Outcome
+from perfsuite.results.reasons import LayersMissed, NothingChecked
+from perfsuite.results.verdict import Metric, Outcome
 
-BARS = LayerThresholds("calibrated on 2 layers", relative_error=0.02, gain_error=0.005)
+THRESHOLDS = LayerThresholds("calibrated on 2 layers", relative_error=0.02, gain_error=0.005)
 
 
 def test_equal_outputs_have_no_error_and_a_gain_of_one() -> None:
@@ -52,14 +53,17 @@ def test_noise_shows_in_the_error_and_not_in_the_gain() -> None:
 def test_outputs_that_are_not_finite_are_infinitely_wrong(value: float) -> None:
     score = score_layer("a", torch.full((2, 2), value), torch.ones(2, 2))
     assert math.isinf(score.relative_error)
-    assert judge_layers([score], BARS).outcome is Outcome.REGRESSED
+    assert judge_layers([score], THRESHOLDS).outcome is Outcome.REGRESSED
 
 
 def test_healthy_layers_pass_and_the_worst_is_named_first() -> None:
-    verdict = judge_layers([LayerScore("a", 0.01, 1.0), LayerScore("b", 0.015, 1.001)], BARS)
+    verdict = judge_layers([LayerScore("a", 0.01, 1.0), LayerScore("b", 0.015, 1.001)], THRESHOLDS)
     assert verdict.outcome is Outcome.PASSED
-    assert [score.layer for score in verdict.scores] == ["b", "a"]
-    assert "worst of 2 is b" in describe_layers(verdict)
+    assert verdict.layers is not None
+    assert verdict.layers.thresholds == THRESHOLDS
+    assert [score.layer for score in verdict.layers.scores] == ["b", "a"]
+    assert (verdict.metric, verdict.measured) == (Metric.LAYERS, 0.015)
+    assert "worst of 2 is b" in describe(verdict)
 
 
 @pytest.mark.parametrize(
@@ -72,15 +76,27 @@ def test_healthy_layers_pass_and_the_worst_is_named_first() -> None:
     ],
 )
 def test_one_bad_layer_fails_them_all_and_is_named(bad: LayerScore) -> None:
-    verdict = judge_layers([LayerScore("a", 0.015, 1.0), bad], BARS)
+    verdict = judge_layers([LayerScore("a", 0.015, 1.0), bad], THRESHOLDS)
     assert verdict.outcome is Outcome.REGRESSED
-    assert "layer bad:" in verdict.reason
+    (reason,) = verdict.reasons
+    assert isinstance(reason, LayersMissed)
+    assert (reason.layer, reason.others) == ("bad", 0)
+    assert (reason.most_relative_error, reason.most_gain_error) == (0.02, 0.005)
+    assert "layer bad:" in say_all(verdict.reasons)
 
 
-def test_no_quantised_layers_is_nothing_wrong() -> None:
-    verdict = judge_layers([], BARS)
-    assert verdict.outcome is Outcome.PASSED
-    assert "there are none" in describe_layers(verdict)
+def test_more_bad_layers_are_counted_behind_the_worst() -> None:
+    bad = [LayerScore(name, error, 1.0) for name, error in (("a", 0.03), ("b", 0.05), ("c", 0.04))]
+    verdict = judge_layers([*bad, LayerScore("d", 0.01, 1.0)], THRESHOLDS)
+    assert verdict.measured == 0.05
+    assert "layer b and 2 more: relative error 0.0500 (at most 0.0200)" in describe(verdict)
+
+
+def test_a_check_of_quantised_layers_that_finds_none_is_broken_and_no_pass() -> None:
+    verdict = judge_layers([], THRESHOLDS)
+    assert verdict.outcome is Outcome.REGRESSED
+    assert verdict.reasons == (NothingChecked("quantised layers"),)
+    assert "there were no quantised layers to check" in describe(verdict)
 
 
 def tiny_pipeline() -> Any:

@@ -14,9 +14,18 @@ from perfsuite.judge.counters import (
     judge_references,
     judge_same_images,
 )
+from perfsuite.judge.images import judge_images
+from perfsuite.report.messages import say_all
 from perfsuite.results.images import Thresholds
-from perfsuite.results.verdict import Metric, Outcome, Verdict, gravest
-from tests.unit.samples import quality_verdict
+from perfsuite.results.reasons import (
+    AgainstControl,
+    ControlAtFault,
+    CountChanged,
+    ImageFaults,
+    MemoryUnknown,
+)
+from perfsuite.results.verdict import Metric, Outcome, gravest
+from tests.unit.ab_samples import damage, images_verdict
 
 GIB = 1 << 30
 
@@ -49,7 +58,8 @@ def test_some_mebibytes_more_are_the_allocators() -> None:
 
 
 def test_memory_that_nobody_could_measure_does_not_pass() -> None:
-    assert judge_memory([None, None], [GIB, GIB], 0.05).outcome is Outcome.INCONCLUSIVE
+    verdict = judge_memory([None, None], [GIB, GIB], 0.05)
+    assert (verdict.outcome, verdict.reasons) == (Outcome.INCONCLUSIVE, (MemoryUnknown(),))
 
 
 def test_compile_time_that_grows_by_half_is_seen_in_three_starts_and_doubled_in_one() -> None:
@@ -75,31 +85,49 @@ def test_equal_compile_times_raise_alarms_less_often_than_the_level() -> None:
 
 def test_counters_have_to_be_equal() -> None:
     more = judge_count(Metric.GRAPH_BREAKS, [0, 0], [0, 2])
-    assert (more.outcome, more.reason) == (Outcome.REGRESSED, "graph breaks: 0 before, 2 now")
+    changed = CountChanged("graph breaks", 0, 2)
+    assert (more.outcome, more.reasons) == (Outcome.REGRESSED, (changed,))
+    assert say_all(more.reasons) == "graph breaks: 0 before, 2 now"
     assert judge_count(Metric.RECOMPILES, [1], [1]).outcome is Outcome.PASSED
     assert judge_count(Metric.RECOMPILES, [1], [0]).outcome is Outcome.IMPROVED
 
 
 def test_images_that_the_control_gets_wrong_too_are_not_the_treatments_fault() -> None:
-    good = quality_verdict()
-    bad = quality_verdict(Outcome.REGRESSED, "the image is black")
+    black = ImageFaults(("the image is black",), "A fox in the snow", 1)
+    good = images_verdict()
+    bad = images_verdict(Outcome.REGRESSED, black)
     assert judge_references(good, good).outcome is Outcome.PASSED
     assert judge_references(good, bad).outcome is Outcome.REGRESSED
     control_at_fault = judge_references(bad, bad)
     assert control_at_fault.outcome is Outcome.INVALID
-    assert control_at_fault.reason == "the control's own images are at fault: the image is black"
+    assert control_at_fault.reasons == (ControlAtFault(black),)
+    assert say_all(control_at_fault.reasons).startswith(
+        "the control's own images are at fault: the image is black"
+    )
 
 
 def test_images_against_the_control_pass_their_verdict_on() -> None:
-    verdict = quality_verdict(Outcome.REGRESSED, "damage: worst SSIM 0.4")
+    verdict = images_verdict(Outcome.REGRESSED, damage(0.4), worst_ssim=0.4)
     judged = judge_same_images(verdict)
-    assert judged.outcome is Outcome.REGRESSED
-    assert judged.reason == "images against the control's: damage: worst SSIM 0.4"
-    assert judged.treatment == verdict.worst.ssim
-    assert isinstance(verdict, Verdict)
+    assert (judged.metric, judged.outcome) == (Metric.SAME_IMAGES, Outcome.REGRESSED)
+    assert judged.reasons == (AgainstControl(damage(0.4)),)
+    assert say_all(judged.reasons).startswith(
+        "images against the control's: damage: worst SSIM 0.40000"
+    )
+    assert verdict.images is not None
+    assert judged.measured == verdict.images.worst.ssim == 0.4
 
 
-def test_between_sides_the_squares_of_two_errors_add_up() -> None:
+def test_images_that_are_missing_are_said_to_be() -> None:
+    nothing = judge_images((), Thresholds("row", worst_ssim=0.9))
+    assert judge_same_images(nothing).outcome is Outcome.REGRESSED
+    assert "there were no images to check" in say_all(judge_same_images(nothing).reasons)
+    control_at_fault = judge_references(nothing, images_verdict())
+    assert control_at_fault.outcome is Outcome.INVALID
+    assert "there were no images to check" in say_all(control_at_fault.reasons)
+
+
+def test_between_arms_the_squares_of_two_errors_add_up() -> None:
     thresholds = between_arms(
         Thresholds("row", worst_ssim=0.99, worst_psnr_db=40.0, mean_ssim=None)
     )

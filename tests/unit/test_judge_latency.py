@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
@@ -24,9 +23,21 @@ from perfsuite.judge.variance import (
     sampling_error,
     steadier_spread,
 )
+from perfsuite.report.messages import say_all
 from perfsuite.results.policy import Assumption, Policy
+from perfsuite.results.reasons import (
+    AssumedSpread,
+    FasterThanBaseline,
+    Incomparable,
+    NoBaseline,
+    Reason,
+    RunsDiffer,
+    SamplesScatter,
+    ShortBaselineRuns,
+    TooFewRuns,
+)
 from perfsuite.results.samples import LatencySamples
-from perfsuite.results.verdict import Basis, Outcome, Verdict
+from perfsuite.results.verdict import Basis, Metric, Outcome, Verdict
 from tests.unit.samples import latency_samples, quiet_run
 
 # Hypothesis draws the same examples every time: a gate must not be red by chance.
@@ -63,6 +74,11 @@ def judged(
     new: LatencySamples, baseline: Sequence[LatencySamples], policy: Policy = DEFAULT
 ) -> Verdict:
     return decide(compare(new, baseline, between_run_spread([baseline], policy.assumed)), policy)
+
+
+def only_reason(verdict: Verdict) -> Reason:
+    (reason,) = verdict.reasons
+    return reason
 
 
 def scaled(run: LatencySamples, *, tier: float = 1.0, probe: float = 1.0) -> LatencySamples:
@@ -189,7 +205,9 @@ def test_slowdowns_within_a_wide_tolerance_raise_no_alarm() -> None:
 
 
 @pytest.mark.parametrize("tolerance", [0.02, 0.12])
-def test_the_smallest_visible_slowdown_is_seen_in_95_percent(tolerance: float) -> None:
+def test_the_minimum_detectable_effect_is_called_so_in_95_percent(
+    tolerance: float,
+) -> None:
     policy = Policy(tolerance, multiplicity=5, assumed=Assumption(SPREAD, 10**6))
     spread = Spread(SPREAD, 10**6, 0.0)
     generator = np.random.default_rng(4)
@@ -220,7 +238,7 @@ def test_more_baseline_runs_see_smaller_slowdowns() -> None:
 
 def test_five_calm_runs_pass_an_unchanged_tier() -> None:
     verdict = judged(quiet_run(0.001), [quiet_run(v) for v in (0, 0.002, -0.002, 0.001, -0.001)])
-    assert (verdict.outcome, verdict.reason) == (Outcome.PASSED, "")
+    assert (verdict.outcome, verdict.reasons) == (Outcome.PASSED, ())
     assert verdict.minimum_detectable_effect is not None
     assert verdict.minimum_detectable_effect <= 2 * 0.05
 
@@ -229,7 +247,9 @@ def test_one_baseline_run_is_inconclusive_with_a_wide_interval() -> None:
     calm = [quiet_run(v) for v in (0, 0.001, -0.001, 0.002, 0)]
     one, five = judged(quiet_run(0), calm[:1]), judged(quiet_run(0), calm)
     assert one.outcome is Outcome.INCONCLUSIVE
-    assert one.reason.startswith("one baseline run is too few to settle it: perfsuite record")
+    assert isinstance(only_reason(one), TooFewRuns)
+    said = say_all(one.reasons)
+    assert said.startswith("one baseline run is too few to settle it: perfsuite record")
     assert one.change_interval is not None
     assert five.change_interval is not None
     assert one.change_interval[1] > 2 * five.change_interval[1]
@@ -237,38 +257,40 @@ def test_one_baseline_run_is_inconclusive_with_a_wide_interval() -> None:
 
 def test_as_many_runs_as_were_advised_settle_it_and_one_fewer_do_not() -> None:
     policy = Policy(assumed=Assumption(0.02, 4))
-    advice = judged(quiet_run(0), [quiet_run(0)], policy).reason
-    number = re.search(r"--runs (\d+)$", advice)
-    assert number is not None
+    advice = only_reason(judged(quiet_run(0), [quiet_run(0)], policy))
+    assert isinstance(advice, TooFewRuns)
+    assert advice.runs == 1
 
     def outcome(runs: int) -> Outcome:
         spread = Spread(0.02, policy.assumed.weight + runs - 1, 0.0)
         return decide(compare(quiet_run(0), [quiet_run(0)] * runs, spread), policy).outcome
 
-    advised = int(number[1])
-    assert outcome(advised) is Outcome.PASSED
-    assert outcome(advised - 1) is Outcome.INCONCLUSIVE
+    assert outcome(advice.needed) is Outcome.PASSED
+    assert outcome(advice.needed - 1) is Outcome.INCONCLUSIVE
 
 
 def test_runs_that_differ_wildly_lead_to_the_advice_of_a_wider_tolerance() -> None:
     wild = [quiet_run(v) for v in (0, 0.4, -0.4, 0.3)]
     verdict = judged(quiet_run(0), wild)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.reason.endswith("try --perf-tolerance 0.1")
+    assert verdict.reasons == (RunsDiffer(0.05),)
+    assert say_all(verdict.reasons).endswith("try --perf-tolerance 0.1")
 
 
 def test_a_much_faster_run_is_improved_and_says_how_to_keep_it() -> None:
     verdict = judged(quiet_run(-0.5), [quiet_run(0)] * 5)
     assert verdict.outcome is Outcome.IMPROVED
-    assert "--perf-update" in verdict.reason
+    assert verdict.reasons == (FasterThanBaseline(),)
+    assert "--perf-update" in say_all(verdict.reasons)
 
 
 def test_another_probe_does_not_compare_and_both_are_named() -> None:
     new = latency_samples(probe="v2 float32 cpu")
     reason = mismatch(new, [latency_samples(probe="v1 float32 cpu")])
-    assert reason is not None
-    assert "v2 float32 cpu" in reason
-    assert "v1 float32 cpu" in reason
+    assert reason == Incomparable("probe", "v2 float32 cpu", "v1 float32 cpu")
+    assert "v2 float32 cpu" in say_all((reason,))
+    assert "v1 float32 cpu" in say_all((reason,))
+    assert "--perf-update" in say_all((reason,))
     assert mismatch(new, [new, new]) is None
 
 
@@ -281,7 +303,7 @@ def test_an_accepted_latency_is_held_against_instead_of_the_recorded_one() -> No
         decide(compare(new, baseline, spread, accepted_s=accepted), policy)
         for accepted in (None, 0.22, 0.11)
     ]
-    assert [each.baseline_s for each in verdicts] == [0.2, 0.22, 0.11]
+    assert [each.expected for each in verdicts] == [0.2, 0.22, 0.11]
     assert [each.change for each in verdicts] == pytest.approx([0.1, 0.0, 1.0])
     assert verdicts[1].outcome is Outcome.PASSED
     assert verdicts[2].outcome is Outcome.REGRESSED
@@ -379,10 +401,11 @@ def test_scattering_samples_lead_to_the_seconds_that_settle_it() -> None:
     baseline = [quiet_run(v) for v in (0, 0.004, -0.004, 0.002, 0)]
     spread = between_run_spread([baseline] * 6, Assumption(0.005, 4))
     few = compare(noisy_run(generator, 20, 0.15), baseline, spread)
-    advice = re.search(r"--perf-budget (\d+) would settle it$", decide(few, DEFAULT).reason)
-    assert advice is not None
+    advice = only_reason(decide(few, DEFAULT))
+    assert isinstance(advice, SamplesScatter)
+    assert say_all((advice,)).endswith(f"--perf-budget {advice.budget_s} would settle it")
     # A round takes two seconds here, one of the tier and one of the probe.
-    many = compare(noisy_run(generator, int(advice[1]) // 2 + 1, 0.15), baseline, spread)
+    many = compare(noisy_run(generator, advice.budget_s // 2 + 1, 0.15), baseline, spread)
     assert many.own_error < few.own_error
     assert wanted_error(spread, 5, DEFAULT) == pytest.approx(many.own_error, rel=0.4)
 
@@ -391,7 +414,18 @@ def test_short_recorded_runs_lead_to_the_advice_to_record_longer_ones() -> None:
     spread = Spread(0.05, 28, 0.05**2, 24)
     verdict = decide(compare(quiet_run(0), [quiet_run(0)] * 5, spread), DEFAULT)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "the recorded runs are short: perfsuite record --perf-budget" in verdict.reason
+    assert isinstance(only_reason(verdict), ShortBaselineRuns)
+    said = say_all(verdict.reasons)
+    assert "the recorded runs are short: perfsuite record --perf-budget" in said
+
+
+def test_a_regression_from_one_recorded_run_says_that_the_spread_is_assumed() -> None:
+    from_one = judged(quiet_run(0.5), [quiet_run(0)])
+    assert from_one.outcome is Outcome.REGRESSED
+    assert from_one.reasons == (AssumedSpread(DEFAULT.assumed.spread),)
+    assert "is assumed (2%): perfsuite record --runs 5" in say_all(from_one.reasons)
+    from_five = judged(quiet_run(0.5), [quiet_run(0)] * 5)
+    assert (from_five.outcome, from_five.reasons) == (Outcome.REGRESSED, ())
 
 
 # --- which number
@@ -488,6 +522,9 @@ def test_a_few_samples_give_their_whole_range() -> None:
 
 
 def test_a_verdict_without_a_baseline_keeps_the_median_and_leaves_the_change_open() -> None:
-    verdict = without_baseline(latency_samples((3.0, 1.0, 2.0)), Outcome.NO_BASELINE, "none yet")
-    assert (verdict.measured_s, verdict.measured_interval_s) == (2.0, (1.0, 3.0))
-    assert verdict.change is verdict.baseline_s is verdict.minimum_detectable_effect is None
+    none = NoBaseline("cpu-x")
+    verdict = without_baseline(latency_samples((3.0, 1.0, 2.0)), Outcome.NO_BASELINE, none)
+    assert (verdict.metric, verdict.outcome) == (Metric.LATENCY, Outcome.NO_BASELINE)
+    assert verdict.reasons == (none,)
+    assert (verdict.measured, verdict.measured_interval) == (2.0, (1.0, 3.0))
+    assert verdict.change is verdict.expected is verdict.minimum_detectable_effect is None

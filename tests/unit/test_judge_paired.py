@@ -10,7 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perfsuite.judge.paired import Block, compare, is_settled, judge_paired, seconds_to_settle
+from perfsuite.report.messages import say_all
 from perfsuite.results.policy import PairedPolicy
+from perfsuite.results.reasons import MorePairs, RunsDiffer
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 # Hypothesis draws the same examples every time: a gate must not be red by chance.
@@ -137,14 +139,14 @@ def test_the_interval_holds_the_change_and_only_a_slowdown_beyond_tolerance_regr
 ) -> None:
     verdict = judged(scaled(blocks, treatment=slowdown))
     assert verdict.change is not None
-    assert verdict.interval is not None
-    low, high = verdict.interval
+    assert verdict.change_interval is not None
+    low, high = verdict.change_interval
     assert low <= verdict.change <= high
     assume(verdict.outcome is Outcome.REGRESSED)
     assert verdict.change > 0.05
 
 
-def test_a_drift_that_both_sides_share_changes_nothing() -> None:
+def test_a_drift_that_both_arms_share_changes_nothing() -> None:
     drift = np.linspace(1, 2, 12)
     blocks = [Block(tuple(0.2 * drift), tuple(0.2 * drift))] * 2
     assert judged(blocks).change == pytest.approx(0, abs=1e-12)
@@ -153,7 +155,7 @@ def test_a_drift_that_both_sides_share_changes_nothing() -> None:
 # --- what the verdicts promise
 
 
-def test_equal_sides_raise_alarms_less_often_than_the_stated_rate() -> None:
+def test_equal_arms_raise_alarms_less_often_than_the_stated_rate() -> None:
     # A tolerance of nothing, so that only the test holds alarms back.
     policy = PairedPolicy(tolerance=1e-6, false_alarm_rate=0.2)
     rate = shares(policy, 600, seed=1)[Outcome.REGRESSED]
@@ -187,7 +189,7 @@ def test_twice_the_tolerance_is_found() -> None:
     assert found[Outcome.PASSED] == 0
 
 
-def test_equal_sides_pass_on_a_calm_machine() -> None:
+def test_equal_arms_pass_on_a_calm_machine() -> None:
     found = shares(POLICY, 300, seed=6, scatter=0.05, pairs=30)
     assert found[Outcome.PASSED] > 0.95
 
@@ -205,7 +207,7 @@ def test_an_effect_is_the_median_of_paired_log_ratios() -> None:
     assert block.effect == pytest.approx(math.log(3))
 
 
-def test_sides_in_turn_are_compared_by_their_medians_and_both_errors_count() -> None:
+def test_arms_in_turn_are_compared_by_their_medians_and_both_errors_count() -> None:
     control, treatment = (1.0, 1.1, 1.2), (2.2, 2.0, 2.4, 2.6, 2.8)
     block = Block(control, treatment, interleaved=False)
     assert block.effect == pytest.approx(math.log(2.4 / 1.1))
@@ -246,7 +248,7 @@ def test_a_faster_treatment_is_improved() -> None:
     verdict = judged(steady(0.8))
     assert (verdict.metric, verdict.outcome) == (Metric.LATENCY, Outcome.IMPROVED)
     assert verdict.change == pytest.approx(-0.2)
-    assert (verdict.control, verdict.treatment) == pytest.approx((0.2, 0.16))
+    assert (verdict.expected, verdict.measured) == pytest.approx((0.2, 0.16))
 
 
 def restless(pairs: int) -> list[Block]:
@@ -257,7 +259,12 @@ def restless(pairs: int) -> list[Block]:
 def test_an_inconclusive_verdict_says_how_many_more_seconds_would_settle_it() -> None:
     verdict = judged(restless(20))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "more seconds of sampling would settle it: --budget " in verdict.reason
+    (advice,) = verdict.reasons
+    assert isinstance(advice, MorePairs)
+    more_s = seconds_to_settle(compare(restless(20), POLICY), POLICY, spent_s=60)
+    assert advice.more_s == more_s
+    assert advice.budget_s == math.ceil(60 + advice.more_s) > 60
+    assert "more seconds of sampling would settle it: " in say_all(verdict.reasons)
 
 
 def test_as_many_seconds_as_were_advised_do_settle_it() -> None:
@@ -271,7 +278,8 @@ def test_starts_that_differ_wildly_lead_to_the_advice_of_a_wider_tolerance() -> 
     blocks = [*steady(1.0, blocks=1), *steady(1.3, blocks=1), *steady(0.8, blocks=1)]
     verdict = judged(blocks)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.reason.endswith("try --tolerance 0.1")
+    assert verdict.reasons == (RunsDiffer(0.05),)
+    assert say_all(verdict.reasons).endswith("tolerance 0.1")
 
 
 @pytest.mark.parametrize(

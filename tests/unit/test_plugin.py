@@ -16,7 +16,9 @@ from perfsuite.ladder import table
 from perfsuite.measure import sampling
 from perfsuite.measure.conditions import FakeWatch
 from perfsuite.results.machine import Conditions
-from perfsuite.results.session import RunRecord, load_record
+from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.session import RunRecord, TierResult, load_record
+from perfsuite.results.verdict import Metric, Verdict
 from perfsuite.session.run import Run
 from perfsuite.stores.baselines import Baseline
 
@@ -51,6 +53,16 @@ def latest(project: pytest.Pytester) -> RunRecord:
     return load_record(project.path / ".perfsuite" / "runs" / "latest.json")
 
 
+def verdict_on(result: TierResult, metric: Metric) -> Verdict:
+    verdict = result.verdict(metric)
+    assert verdict is not None
+    return verdict
+
+
+def worst_ssim(result: TierResult) -> float:
+    return verdict_on(result, Metric.IMAGES).measured or 0.0
+
+
 def baseline_path(project: pytest.Pytester) -> Path:
     (path,) = (project.path / ".perfsuite" / "baselines").glob("*/quick.json")
     return path
@@ -75,7 +87,8 @@ def test_the_second_run_compares_with_the_first(project: pytest.Pytester) -> Non
     record = latest(project)
     assert [result.tier for result in record.tiers] == ["fp32", "bf16"]
     assert record.baseline == str(baseline_path(project))
-    assert all(each.latency and each.latency.change is not None for each in record.tiers)
+    verdicts = [verdict_on(each, Metric.LATENCY) for each in record.tiers]
+    assert all(each.change is not None for each in verdicts)
     assert record.complete
 
 
@@ -109,8 +122,7 @@ def test_one_tier_alone_needs_no_other_where_references_exist(project: pytest.Py
     run(project, "--perf-tiers", "sdpa")
     record = latest(project)
     assert [result.tier for result in record.tiers] == ["sdpa"]
-    assert record.tiers[0].quality is not None
-    assert (record.tiers[0].quality.worst.ssim or 0) > 0.9
+    assert worst_ssim(record.tiers[0]) > 0.9
 
 
 def test_update_makes_the_run_the_committed_baseline_and_add_adds_one(
@@ -134,7 +146,7 @@ def test_only_latency_or_only_quality_leaves_out_the_other(project: pytest.Pytes
     run(project, *arguments, "--perf-only=quality").assert_outcomes(passed=1, deselected=2)
     assert latest(project).result("fp32").measurement is None
     run(project, *arguments, "--perf-only=latency").assert_outcomes(skipped=1, deselected=2)
-    assert latest(project).result("fp32").quality is None
+    assert latest(project).result("fp32").verdict(Metric.IMAGES) is None
 
 
 def test_pytest_benchmark_reports_the_rounds_that_are_judged(project: pytest.Pytester) -> None:
@@ -184,8 +196,7 @@ def test_a_third_party_adds_a_tier_with_one_call(
     result.assert_outcomes(passed=2, skipped=2, deselected=1)
     sliced = latest(project).result("sliced")
     assert sliced.measurement is not None
-    assert sliced.quality is not None
-    assert (sliced.quality.worst.ssim or 0) > 0.999
+    assert worst_ssim(sliced) > 0.999
 
 
 def test_a_tier_that_fails_fails_alone_and_the_record_says_why(
@@ -253,9 +264,9 @@ def test_what_was_measured_survives_an_interrupt(project: pytest.Pytester) -> No
     assert result.ret == pytest.ExitCode.INTERRUPTED
     record = latest(project)
     assert not record.complete
-    assert record.result("fp32").quality is not None
+    assert record.result("fp32").verdict(Metric.IMAGES) is not None
     assert record.result("bf16").measurement is not None
-    assert record.result("bf16").quality is None
+    assert record.result("bf16").verdict(Metric.IMAGES) is None
 
 
 def test_a_disk_that_fills_up_while_measuring_ends_with_one_line(
@@ -308,7 +319,10 @@ def test_bad_input_is_one_line_before_any_weight_is_loaded(
     ("damage", "message"),
     [
         (lambda text: text[: len(text) // 2], "*quick.json is not valid*"),
-        (lambda text: text.replace('"schema": 1', '"schema": 99'), "*schema 99*upgrade perfsuite*"),
+        (
+            lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 99'),
+            "*schema 99*upgrade perfsuite*",
+        ),
         (lambda text: text.replace('"cpu-', '"gpu-', 1), "*was recorded for hardware gpu-*"),
         (lambda text: text.replace('"samples_s": [', '"samples_s": [-1.0,'), "*quick.json is not*"),
     ],
@@ -365,7 +379,7 @@ def test_strict_turns_inconclusive_into_a_failure(project: pytest.Pytester) -> N
     run(project, *arguments, "-rs").assert_outcomes(skipped=1, deselected=2)
     result = run(project, *arguments, "--perf-strict")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*latency inconclusive: baseline * smallest slowdown*"])
+    result.stdout.fnmatch_lines(["*latency inconclusive: baseline * minimum detectable effect*"])
 
 
 def test_tests_for_an_accelerator_are_skipped_with_a_reason(pytester: pytest.Pytester) -> None:

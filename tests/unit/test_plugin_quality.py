@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.ladder import table
 from perfsuite.results.session import RunRecord, load_record
-from perfsuite.results.verdict import Outcome
+from perfsuite.results.verdict import Metric, Outcome
 
 TESTS = """
     import pytest
@@ -67,7 +66,7 @@ def test_each_check_runs_for_the_tiers_that_it_is_for(project: pytest.Pytester) 
     assert len([tier for check, tier in named if check == "images"]) == 6
 
 
-def test_a_fault_fails_with_scores_bars_and_a_picture(project: pytest.Pytester) -> None:
+def test_a_fault_fails_with_scores_thresholds_and_a_picture(project: pytest.Pytester) -> None:
     project.makeconftest(FAULTY)
     result = run(project, "--perf-tiers", "fp32,hasty")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -75,11 +74,13 @@ def test_a_fault_fails_with_scores_bars_and_a_picture(project: pytest.Pytester) 
     assert re.search(r"worst PSNR dB \d+\.\d below 80\.0", said)
     picture = re.search(r"picture: (\S+\.png)", said)
     assert picture is not None
-    assert Path(picture[1]).read_bytes().startswith(b"\x89PNG")
-    verdict = latest(project).result("hasty").exactness
+    drawn = project.path / ".perfsuite" / "runs" / picture[1]
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    verdict = latest(project).result("hasty").verdict(Metric.EXACTNESS)
     assert verdict is not None
     assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.pictures == (picture[1],)
+    assert verdict.images is not None
+    assert verdict.images.pictures == (picture[1],)
 
 
 def test_what_the_lossy_stage_lets_through_the_exactness_stage_does_not(
@@ -88,8 +89,9 @@ def test_what_the_lossy_stage_lets_through_the_exactness_stage_does_not(
     project.makeconftest(FAULTY)
     run(project, "--perf-tiers", "fp32,hasty")
     result = latest(project).result("hasty")
-    assert result.quality is not None
-    assert result.quality.outcome is Outcome.PASSED
+    images = result.verdict(Metric.IMAGES)
+    assert images is not None
+    assert images.outcome is Outcome.PASSED
     assert result.overall is Outcome.REGRESSED
 
 
@@ -97,9 +99,11 @@ def test_a_sound_tier_passes_all_checks_of_its_own_session(project: pytest.Pytes
     result = run(project, "--perf-tiers", "fp32,sdpa")
     assert result.parseoutcomes()["passed"] == 3
     found = latest(project).result("sdpa")
-    assert found.exactness is not None
-    assert found.quality is not None
-    assert found.quality.thresholds.source == "the tier's row, not calibrated"
+    assert found.verdict(Metric.EXACTNESS) is not None
+    images = found.verdict(Metric.IMAGES)
+    assert images is not None
+    assert images.images is not None
+    assert images.images.thresholds.source == "the tier's row, not calibrated"
 
 
 def test_damaged_thresholds_stop_the_run_before_any_weight_is_loaded(

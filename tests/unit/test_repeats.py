@@ -15,7 +15,7 @@ from perfsuite.selftest.quality import repeats
 from perfsuite.selftest.quality.repeats import Repeat, repeat_tiers, summary
 from perfsuite.workload import Workload
 
-BARS = Thresholds("calibrated", worst_ssim=0.99)
+THRESHOLDS = Thresholds("calibrated", worst_ssim=0.99)
 WORKLOAD = Workload(("a fox", "a cat"), (0, 1), 2, 5.0, 64, 64)
 
 
@@ -46,11 +46,12 @@ def test_every_set_has_seeds_of_its_own_and_is_judged_alone(
     monkeypatch.setattr(repeats, "references_of", lambda *_: None)
     monkeypatch.setattr(repeats, "score_tier", scores)
     monkeypatch.setattr(repeats, "CHUNK", 2)
-    calibration = SimpleNamespace(thresholds=lambda tier: BARS)
+    calibration = SimpleNamespace(thresholds=lambda tier: THRESHOLDS)
     done = list(repeat_tiers(a_run(calibration), 3, lambda _: None, lambda *_: None))
     assert [each.seeds for each in done] == [(1000, 1001), (1002, 1003), (1004, 1005)]
     assert [each.passed for each in done] == [True, False, True]
-    assert {len(each.verdict.scores) for each in done} == {4}
+    verdicts = [each.verdict.images for each in done]
+    assert [len(images.scores) for images in verdicts if images is not None] == [4, 4, 4]
 
 
 def test_repeats_that_were_made_before_are_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,15 +60,15 @@ def test_repeats_that_were_made_before_are_not_made_again(monkeypatch: pytest.Mo
     monkeypatch.setattr(
         repeats, "score_tier", lambda run, tier, work, *_: [score(1, s.seed) for s in work.shots()]
     )
-    run = a_run(SimpleNamespace(thresholds=lambda tier: BARS))
+    run = a_run(SimpleNamespace(thresholds=lambda tier: THRESHOLDS))
     done = repeat_tiers(run, 2, lambda _: None, lambda *_: None, after=3)
     assert [each.seeds for each in done] == [(1006, 1007), (1008, 1009)]
 
 
 def test_the_summary_counts_and_names_what_failed() -> None:
     done = (
-        Repeat("bf16", (1000, 1001), judge_images((score(0.999),), BARS)),
-        Repeat("bf16", (1002, 1003), judge_images((score(0.98),), BARS)),
+        Repeat("bf16", (1000, 1001), judge_images((score(0.999),), THRESHOLDS)),
+        Repeat("bf16", (1002, 1003), judge_images((score(0.98),), THRESHOLDS)),
     )
     (line,) = summary(done)
     assert line.startswith(

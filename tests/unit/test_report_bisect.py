@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perfsuite.report.bisect import (
-    render_bisection_console,
-    render_bisection_markdown,
-    summary,
-    trial_line,
-)
+import pytest
+
+from perfsuite.report.bisect import bisection_document, summary, trial_line
+from perfsuite.report.console import render_console
+from perfsuite.report.markdown import render_markdown
 from perfsuite.results.bisection import Answer, Bisected, BisectRecord, Question, Trial
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.verdict import Metric, Outcome, Verdict
+from tests.unit.ab_samples import damage
 from tests.unit.samples import environment
 
 
 def slower(change: float, outcome: Outcome) -> Verdict:
-    interval = (change - 0.01, change + 0.01)
-    return Verdict(Metric.LATENCY, outcome, "", 1.0, 1 + change, change, interval, 0.05)
+    return Verdict(
+        Metric.LATENCY,
+        outcome,
+        measured=1 + change,
+        expected=1.0,
+        change=change,
+        change_interval=(change - 0.01, change + 0.01),
+        minimum_detectable_effect=0.05,
+    )
 
 
 GOOD = Trial("2.13.0", "2.13.0", Answer.GOOD, verdict=slower(0.001, Outcome.PASSED))
@@ -42,12 +49,27 @@ RECORD = BisectRecord(
 )
 
 
-def test_the_table_fits_into_80_columns_and_ends_with_the_answer() -> None:
-    text = render_bisection_console(RECORD)
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_report_fits_the_page_and_begins_with_the_answer(width: int) -> None:
+    text = render_console(bisection_document(RECORD), width=width)
     lines = text.splitlines()
-    assert max(map(len, lines)) <= 80
-    assert lines[0].startswith("2.13.0 ++?x 2.14.1")
-    assert lines[-1] == "2.14.1 against 2.13.1: +8.0 ±1.0% (95 % interval)"
+    assert max(map(len, lines)) <= width
+    assert "…" not in text
+    said = " ".join(text.split())
+    answer = " ".join(summary(RECORD))
+    assert said.startswith(answer)
+    assert answer.endswith("2.14.1 against 2.13.1: +8.0 ±1.0% (95 % interval)")
+    (marks,) = [line for line in lines if line.lstrip().startswith("2.13.0 ++?x 2.14.1")]
+    (head,) = [line for line in lines if line.startswith("version ")]
+    (command,) = [line for line in lines if "perfsuite bisect --good" in line]
+    places = [lines.index(line) for line in (marks, head, command)]
+    assert places == sorted(places)
+
+
+def test_every_trial_has_its_line() -> None:
+    lines = [line.split() for line in render_console(bisection_document(RECORD)).splitlines()]
+    for trial in (GOOD, BAD, FINAL):
+        assert trial_line(trial).split() in lines
 
 
 def test_a_trial_is_one_line() -> None:
@@ -55,13 +77,17 @@ def test_a_trial_is_one_line() -> None:
     assert trial_line(SKIPPED) == "2.14.0 2.13.0 unknown skipped: pip | <cannot> install it"
 
 
-def test_images_show_their_ssim() -> None:
-    verdict = Verdict(Metric.IMAGES, Outcome.PASSED, "", 0.99, 0.987)
+def test_images_show_their_ssim_and_worse_ones_what_was_missed() -> None:
+    verdict = Verdict(Metric.IMAGES, Outcome.PASSED, measured=0.987, expected=0.99)
     assert trial_line(Trial("2", "1", Answer.GOOD, verdict=verdict)) == "2 1 good worst SSIM 0.9870"
+    worse = replace(verdict, outcome=Outcome.REGRESSED, reasons=(damage(0.4),), measured=0.4)
+    assert trial_line(Trial("2", "1", Answer.BAD, verdict=worse)).startswith(
+        "2 1 bad damage: worst SSIM 0.40000 below 0.95000"
+    )
 
 
 def test_an_issue_has_the_answer_the_trials_and_the_command() -> None:
-    text = render_bisection_markdown(RECORD)
+    text = render_markdown(bisection_document(RECORD))
     assert text.startswith(
         "### torch 2.14.1 is the first bad version for latency of int8 (pocket)\n"
     )

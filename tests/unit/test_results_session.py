@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from perfsuite.errors import OutputError
-from perfsuite.results.images import Thresholds
+from perfsuite.results.images import ImageEvidence, Thresholds
 from perfsuite.results.method import Finding
+from perfsuite.results.reasons import ImageFaults, NoBaseline, RoundingDiffers
 from perfsuite.results.session import TierResult, load_record, save_record
-from perfsuite.results.verdict import Outcome, Verdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict, gravest
 from tests.unit.samples import latency_verdict, measurement, quality_verdict, record, score
 
 
@@ -20,8 +21,10 @@ def full_result(tier: str) -> TierResult:
         tier,
         published_s=7.36,
         measurement=measurement(tier),
-        latency=latency_verdict(),
-        quality=quality_verdict(),
+        verdicts=(
+            latency_verdict(Outcome.NO_BASELINE, NoBaseline("cpu-x"), change=None),
+            replace(quality_verdict(), notes=(RoundingDiffers(57.0),)),
+        ),
         findings=(Finding("qkv", "projections were fused already"),),
     )
 
@@ -32,6 +35,10 @@ def latency(outcome: Outcome) -> Verdict:
 
 def quality(outcome: Outcome) -> Verdict:
     return quality_verdict(outcome)
+
+
+def one(*verdicts: Verdict) -> TierResult:
+    return TierResult("a", verdicts=verdicts)
 
 
 def test_a_record_survives_being_stored(tmp_path: Path) -> None:
@@ -70,8 +77,8 @@ def test_a_tier_that_nothing_is_known_of_has_an_empty_result() -> None:
 
 
 def test_one_verdict_alone_is_the_overall_verdict() -> None:
-    assert TierResult("a", latency=latency(Outcome.INCONCLUSIVE)).overall is Outcome.INCONCLUSIVE
-    assert TierResult("a", quality=quality(Outcome.REGRESSED)).overall is Outcome.REGRESSED
+    assert one(latency(Outcome.INCONCLUSIVE)).overall is Outcome.INCONCLUSIVE
+    assert one(quality(Outcome.REGRESSED)).overall is Outcome.REGRESSED
 
 
 @pytest.mark.parametrize(
@@ -91,15 +98,34 @@ def test_one_verdict_alone_is_the_overall_verdict() -> None:
     ),
 )
 def test_the_graver_of_two_verdicts_counts(lighter: Outcome, graver: Outcome) -> None:
-    one = TierResult("a", latency=latency(lighter), quality=quality(graver))
-    other = TierResult("a", latency=latency(graver), quality=quality(lighter))
-    assert one.overall is other.overall is graver
+    assert one(latency(lighter), quality(graver)).overall is graver
+    assert one(latency(graver), quality(lighter)).overall is graver
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_has_a_gravity(outcome: Outcome) -> None:
-    both = TierResult("a", latency=latency(outcome), quality=quality(Outcome.REGRESSED))
-    assert both.overall is Outcome.REGRESSED
+    assert one(latency(outcome), quality(Outcome.REGRESSED)).overall is Outcome.REGRESSED
+    assert gravest([outcome, Outcome.PASSED]) is outcome
+    assert gravest([]) is None
+
+
+def test_there_is_one_verdict_for_each_metric_and_the_latest_counts() -> None:
+    judged = one(latency(Outcome.INCONCLUSIVE), quality(Outcome.PASSED))
+    later = judged.with_verdict(latency(Outcome.REGRESSED))
+    assert later.verdict(Metric.LATENCY) == latency(Outcome.REGRESSED)
+    assert later.verdict(Metric.IMAGES) == quality(Outcome.PASSED)
+    assert later.verdict(Metric.LAYERS) is None
+    assert len(later.verdicts) == 2
+    assert judged.verdict(Metric.LATENCY) == latency(Outcome.INCONCLUSIVE)
+
+
+def test_the_outcome_of_images_leaves_the_latency_out() -> None:
+    judged = one(latency(Outcome.REGRESSED), quality(Outcome.PASSED))
+    assert judged.image_outcome is Outcome.PASSED
+    for metric in (Metric.EXACTNESS, Metric.LAYERS):
+        worse = judged.with_verdict(Verdict(metric, Outcome.REGRESSED))
+        assert worse.image_outcome is Outcome.REGRESSED
+    assert one(latency(Outcome.REGRESSED)).image_outcome is None
 
 
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -111,7 +137,13 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_record_with_a_score_that_is_no_number_can_be_read_again(tmp_path: Path) -> None:
-    scores = (score(math.nan),)
-    judged = Verdict(Outcome.REGRESSED, "no number", Thresholds("row", worst_ssim=0.95), scores)
-    path = save_record(record(TierResult("fp32", quality=judged)), tmp_path)
-    assert load_record(path).result("fp32").quality is not None
+    evidence = ImageEvidence(Thresholds("row", worst_ssim=0.95), (score(math.nan),))
+    reasons = (ImageFaults(("no number",), "A fox", 0),)
+    judged = Verdict(Metric.IMAGES, Outcome.REGRESSED, reasons, measured=math.nan, images=evidence)
+    path = save_record(record(one(judged)), tmp_path)
+    verdict = load_record(path).result("a").verdict(Metric.IMAGES)
+    assert verdict is not None
+    assert verdict.reasons == reasons
+    assert verdict.images is not None
+    (read,) = verdict.images.scores
+    assert read.ssim is None or math.isnan(read.ssim)

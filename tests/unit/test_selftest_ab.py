@@ -18,6 +18,7 @@ from perfsuite.report.console import render_console
 from perfsuite.report.markdown import render_markdown
 from perfsuite.results.ab import Arm
 from perfsuite.results.verdict import Metric, Outcome, Verdict
+from perfsuite.selftest.ab.report import LEGEND, gate_selftest_document
 from perfsuite.selftest.ab.trials import (
     ORDER,
     SCHEMA,
@@ -32,7 +33,7 @@ from perfsuite.selftest.ab.trials import (
 from perfsuite.selftest.ab.worker import planted_bench
 from perfsuite.selftest.latency.extra_work import ExtraWork
 from perfsuite.workers.protocol import Build, Built, TakeTurn, Turn
-from tests.unit.gate_samples import WORK, Opener, block
+from tests.unit.ab_samples import WORK, Opener, block
 from tests.unit.samples import environment
 
 
@@ -56,7 +57,7 @@ def made(number: int, outcome: Outcome, change: float) -> GateTrial:
     )
 
 
-TRIES = tuple(
+TRIALS = tuple(
     made(
         number,
         Outcome.REGRESSED if slowdown_of(number) else Outcome.PASSED,
@@ -78,14 +79,14 @@ def test_as_many_trials_as_give_every_repeat() -> None:
 
 
 def test_rates_are_of_each_slowdown() -> None:
-    report = report_on(TRIES, ("fp32", "bf16"))
+    report = report_on(TRIALS, ("fp32", "bf16"))
     equal, small, large = report.rows
     assert (equal.regressed.hits, equal.passed.hits, equal.passed.total) == (0, 4, 4)
     assert (small.regressed.hits, large.regressed.hits) == (4, 2)
     assert small.cost == pytest.approx(0.0305)
     assert report.false_alarms == 0
     alarm = made(0, Outcome.REGRESSED, 0.02)
-    assert report_on((alarm, *TRIES[1:]), ("fp32",)).false_alarms == 1
+    assert report_on((alarm, *TRIALS[1:]), ("fp32",)).false_alarms == 1
 
 
 def test_overhead_is_what_no_sample_accounts_for() -> None:
@@ -96,11 +97,24 @@ def test_overhead_is_what_no_sample_accounts_for() -> None:
 
 
 def test_the_table_fits_80_columns() -> None:
-    report = report_on(TRIES, ("fp32", "bf16"))
-    printed = render_console(report)
+    report = report_on(TRIALS, ("fp32", "bf16"))
+    printed = render_console(gate_selftest_document(report))
     assert max(map(len, printed.splitlines())) <= 80
+    assert "…" not in printed
     assert "0/4 (0%-49%)" in printed
-    assert "| 2 | fp32 | 0% | +0.0% | passed | 40 s |" in render_markdown(report)
+    said = " ".join(printed.split())
+    parts = ("Self-test of the upgrade gate", "planted called slower", LEGEND, "Every gate")
+    places = [said.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def test_the_page_has_the_rates_and_every_gate() -> None:
+    page = render_markdown(gate_selftest_document(report_on(TRIALS, ("fp32", "bf16"))), depth=1)
+    assert page.startswith("# Self-test of the upgrade gate\n")
+    assert page.count("\n# ") == 0
+    assert "| 0% | 0/4 (0%-49%) | 4/4 (51%-100%) |" in page
+    assert "| 2 | fp32 | 0% | +0.0% | 40 s | passed |" in page
+    assert page.count("| fp32 |") + page.count("| bf16 |") == len(TRIALS)
 
 
 @pytest.fixture
@@ -149,7 +163,7 @@ def test_trials_of_other_tiers_are_not_joined(opened: list[float]) -> None:
 
 
 @pytest.mark.usefixtures("small_pocket")
-def test_a_planted_side_works_and_works_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planted_arm_works_and_works_more(monkeypatch: pytest.MonkeyPatch) -> None:
     units: list[int] = []
     monkeypatch.setattr(ExtraWork, "_do", lambda self, count: units.append(count))
     monkeypatch.setattr(ExtraWork, "calibrate", lambda self, image, rounds: 0.01)
@@ -160,7 +174,7 @@ def test_a_planted_side_works_and_works_more(monkeypatch: pytest.MonkeyPatch) ->
     assert units == [6]  # the standing one, and five of a hundredth each
 
 
-def test_equal_sides_have_the_standing_unit_only(
+def test_equal_arms_have_the_standing_unit_only(
     small_pocket: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     units: list[int] = []

@@ -15,9 +15,16 @@ from perfsuite.errors import MeasurementError, OutputError
 from perfsuite.progress import silent
 from perfsuite.selftest.latency import campaign
 from perfsuite.selftest.latency.campaign import report_on, run_trials
-from perfsuite.selftest.latency.trials import FULL, QUICK, TrialPlan, load_trials, trial_path
+from perfsuite.selftest.latency.trials import (
+    FULL,
+    QUICK,
+    SCHEMA,
+    Trial,
+    TrialPlan,
+    experiment,
+)
 from perfsuite.selftest.latency.worker import main, measure_trial
-from perfsuite.storage import write_json
+from perfsuite.storage import read_json, write_json
 from tests.unit.test_selftest_rates import trials
 
 PLAN = dataclasses.replace(QUICK, baseline_runs=1, fresh_runs=2)
@@ -28,23 +35,24 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Trials that were measured, in a stand-in for the process that measures them."""
     numbers: list[int] = []
 
-    def measure(folder: Path, number: int) -> None:
+    def measure(folder: Path, number: int) -> Trial:
         numbers.append(number)
-        write_json(trial_path(folder, number), trials()[number])
+        return trials()[number]
 
-    monkeypatch.setattr(campaign, "_measure_in_fresh_process", measure)
+    monkeypatch.setattr(campaign, "_in_fresh_process", measure)
     return numbers
 
 
 def test_every_trial_is_measured_once_and_kept(tmp_path: Path, measured: list[int]) -> None:
-    run_trials(PLAN, tmp_path, silent)
+    made = run_trials(PLAN, tmp_path, silent)
     assert measured == [0, 1, 2]
-    assert [each.number for each in load_trials(tmp_path)] == [0, 1, 2]
+    assert [each.number for each in made] == [0, 1, 2]
+    assert experiment(tmp_path, PLAN).load() == made
 
 
 def test_a_stopped_self_test_goes_on_where_it_was(tmp_path: Path, measured: list[int]) -> None:
     run_trials(PLAN, tmp_path, silent)
-    trial_path(tmp_path, 1).unlink()
+    experiment(tmp_path, PLAN).path(1).unlink()
     run_trials(PLAN, tmp_path, silent)
     assert measured == [0, 1, 2, 1]
 
@@ -58,10 +66,10 @@ def test_trials_of_another_plan_are_not_mixed_in(tmp_path: Path, measured: list[
 
 def test_a_truncated_trial_is_named(tmp_path: Path, measured: list[int]) -> None:
     run_trials(PLAN, tmp_path, silent)
-    path = trial_path(tmp_path, 2)
+    path = experiment(tmp_path, PLAN).path(2)
     path.write_text(path.read_text()[:100])
-    with pytest.raises(OutputError, match=r"trial-0002\.json is not valid.*measures it anew"):
-        load_trials(tmp_path)
+    with pytest.raises(OutputError, match=r"trial-0002\.json is not valid.*makes it anew"):
+        run_trials(PLAN, tmp_path, silent)
 
 
 def test_a_process_that_fails_says_why_and_how_to_go_on(
@@ -106,8 +114,9 @@ def test_a_real_trial_holds_unchanged_and_slower_samples(
     )
     folder = tmp_path / "selftest" / "latency"
     write_json(folder / "plan.json", plan)
-    main(folder, 0)
-    (trial,) = load_trials(folder)
+    target = tmp_path / "trial.json"
+    main(folder, 0, target)
+    trial = read_json(target, Trial, schema=SCHEMA, error=OutputError, hint="")
     plain, slower = trial.find("sdpa", 0.0), trial.find("sdpa", 2.0)
     assert plain is not None
     assert slower is not None

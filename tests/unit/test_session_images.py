@@ -27,10 +27,20 @@ from perfsuite.ladder import (
     table,
 )
 from perfsuite.ladder.build import build_tier as build
-from perfsuite.results.verdict import Outcome
+from perfsuite.report.messages import say_all
+from perfsuite.results.images import ImageEvidence
+from perfsuite.results.reasons import (
+    ImageFaults,
+    NoPicture,
+    ReferencesUnchecked,
+    ReferenceTierChanged,
+    ThresholdsMissed,
+)
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.selftest.quality import damage
 from perfsuite.session import images as image_gate
 from perfsuite.session.images import ImageGate
+from tests.unit.samples import environment
 
 FP32, BF16, SDPA = find_tiers(["fp32", "bf16", "sdpa"])
 
@@ -61,7 +71,17 @@ def sdpa(checkpoint: Checkpoint) -> Iterator[BuiltTier]:
 
 @pytest.fixture
 def gate(references: References, tmp_path: Path) -> ImageGate:
-    return ImageGate(references, None, tmp_path)
+    return gate_of(references, tmp_path)
+
+
+def gate_of(references: References, record_folder: Path) -> ImageGate:
+    """The gate of a session whose record lies in a folder."""
+    return ImageGate(references, None, record_folder / "a-run", environment())
+
+
+def evidence(verdict: Verdict) -> ImageEvidence:
+    assert verdict.images is not None
+    return verdict.images
 
 
 def test_another_attention_kernel_in_fp32_passes_the_exactness_stage(
@@ -69,15 +89,24 @@ def test_another_attention_kernel_in_fp32_passes_the_exactness_stage(
 ) -> None:
     verdict = gate.judge_exactness(sdpa)
     assert verdict.outcome is Outcome.PASSED
-    assert verdict.findings[0].value > 90
+    assert verdict.metric is Metric.EXACTNESS
+    assert evidence(verdict).checks[0].value > 90
+    assert verdict.measured == evidence(verdict).worst.psnr_db
+    assert evidence(verdict).pictures == ()
 
 
-def test_a_fault_fails_it_with_a_picture(gate: ImageGate, sdpa: BuiltTier) -> None:
+def test_a_fault_fails_it_with_a_picture_beside_the_record(
+    gate: ImageGate, sdpa: BuiltTier, tmp_path: Path
+) -> None:
     with damage.scale_attention(1.2)(sdpa.pipeline):
         verdict = gate.judge_exactness(sdpa)
     assert verdict.outcome is Outcome.REGRESSED
-    (picture,) = verdict.pictures
-    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    (reason,) = verdict.reasons
+    assert isinstance(reason, ThresholdsMissed)
+    assert [each.metric for each in reason.missed] == ["worst_psnr_db"]
+    (picture,) = evidence(verdict).pictures
+    assert Path(picture).parent == Path("a-run")
+    assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert Path(picture).name.startswith("exactness-sdpa-")
 
 
@@ -91,8 +120,10 @@ def test_a_full_disk_costs_the_picture_and_not_the_verdict(
     with damage.skip_step(-1)(sdpa.pipeline):
         verdict = gate.judge_exactness(sdpa)
     assert verdict.outcome is Outcome.REGRESSED
-    assert verdict.pictures == ()
-    assert "No space left" in verdict.notes[0]
+    assert evidence(verdict).pictures == ()
+    (note,) = verdict.notes
+    assert isinstance(note, NoPicture)
+    assert "No space left" in note.problem
 
 
 def test_fp32_is_held_against_its_references_before_a_tier_is_judged(
@@ -104,15 +135,51 @@ def test_fp32_is_held_against_its_references_before_a_tier_is_judged(
     assert gate.reference_verdict.outcome is Outcome.PASSED
 
 
-def test_references_that_fp32_does_not_make_blame_no_tier(
+def strange(references: References) -> References:
+    """References that fp32 does not make: made with another torch, in another order."""
+    made = dataclasses.replace(environment(), packages={"torch": "2.12.0"})
+    return dataclasses.replace(references, images=references.images[::-1], environment=made)
+
+
+def test_where_fp32_itself_has_changed_every_tier_that_fails_says_so_first(
     references: References, sdpa: BuiltTier, tmp_path: Path
 ) -> None:
-    strange = dataclasses.replace(references, images=references.images[::-1])
-    gate = ImageGate(strange, None, tmp_path)
+    unlike = strange(references)
+    pixels = dict(zip(unlike.pixels, reversed(unlike.pixels.values()), strict=True))
+    gate = gate_of(dataclasses.replace(unlike, pixels=pixels), tmp_path)
     for verdict in (gate.judge_exactness(sdpa), gate.judge_lossy(sdpa)):
-        assert verdict.outcome is Outcome.INVALID
-        assert "references are not valid on this machine or version" in verdict.reason
-        assert "perfsuite record-references" in verdict.reason
+        assert verdict.outcome is Outcome.REGRESSED
+        shared, own = verdict.reasons
+        assert isinstance(shared, ReferenceTierChanged)
+        assert shared.versions == ("torch 2.12.0 (now 2.13.0+cpu)",)
+        assert isinstance(own, ThresholdsMissed)
+        assert "all tiers share it" in say_all(verdict.reasons)
+        assert "perfsuite record-references" in say_all(verdict.reasons)
+
+
+def test_where_fp32_itself_has_changed_a_tier_that_passes_is_not_blamed(
+    references: References, sdpa: BuiltTier, tmp_path: Path
+) -> None:
+    gate = gate_of(strange(references), tmp_path)
+    verdict = gate.judge_exactness(sdpa)  # whose float32 pixels are in order
+    assert gate.reference_verdict is not None
+    assert gate.reference_verdict.outcome is Outcome.REGRESSED
+    assert (verdict.outcome, verdict.reasons) == (Outcome.PASSED, ())
+
+
+def test_fp32_that_no_longer_makes_its_references_has_regressed_with_a_picture(
+    references: References, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    gate = gate_of(strange(references), tmp_path)
+    with build_tier(FP32, checkpoint, CpuDevice()) as built:
+        verdict = gate.judge_lossy(built)
+    assert verdict.outcome is Outcome.REGRESSED
+    (reason,) = verdict.reasons
+    assert isinstance(reason, ReferenceTierChanged)
+    (picture,) = evidence(verdict).pictures
+    assert (tmp_path / picture).is_file()
+    assert Path(picture).name.startswith("fp32-")
+    assert gate.reference_verdict == verdict
 
 
 def test_for_large_images_fp32_is_not_built_just_to_check_it(
@@ -121,15 +188,15 @@ def test_for_large_images_fp32_is_not_built_just_to_check_it(
     monkeypatch.setattr(image_gate, "CHEAP_PIXELS", 0)
     verdict = gate.judge_exactness(sdpa)
     assert gate.reference_verdict is None
-    assert verdict.notes == ("fp32 was not held against its own references in this run",)
+    assert verdict.notes == (ReferencesUnchecked(),)
 
 
 def test_without_a_calibration_the_row_decides_and_the_verdict_says_so(
     gate: ImageGate, sdpa: BuiltTier
 ) -> None:
     verdict = gate.judge_lossy(sdpa)
-    assert verdict.thresholds.source == "the tier's row, not calibrated"
-    assert verdict.thresholds.worst_ssim == SDPA.min_ssim
+    assert evidence(verdict).thresholds.source == "the tier's row, not calibrated"
+    assert evidence(verdict).thresholds.worst_ssim == SDPA.min_ssim
 
 
 def test_nan_in_another_image_of_the_batch_is_seen(
@@ -138,9 +205,11 @@ def test_nan_in_another_image_of_the_batch_is_seen(
     pair = dataclasses.replace(sdpa.checkpoint.quality, batch_size=2)
     built = dataclasses.replace(sdpa, checkpoint=dataclasses.replace(sdpa.checkpoint, quality=pair))
     with damage.nan_in_second_image(sdpa.pipeline):
-        verdict = ImageGate(references, None, tmp_path).judge_lossy(built)
+        verdict = gate_of(references, tmp_path).judge_lossy(built)
     assert verdict.outcome is Outcome.REGRESSED
-    assert "another image of the batch is NaN" in verdict.reason
+    (reason,) = verdict.reasons
+    assert isinstance(reason, ImageFaults)
+    assert "another image of the batch is NaN" in reason.faults[0]
 
 
 def test_the_first_of_the_ladder_and_pure_precision_have_no_exactness_stage() -> None:
@@ -171,7 +240,7 @@ def test_a_tier_can_be_held_against_its_own_method(
     few = Tier("few", "fp32", (one_step_less,), "skips a step", min_ssim=0.999, reference="few")
     plain = dataclasses.replace(few, name="plain", reference=None)
     register_tier(few)
-    gate = ImageGate(references, None, tmp_path)
+    gate = gate_of(references, tmp_path)
     with build(few, checkpoint, CpuDevice()) as built:
         assert gate.judge_lossy(built).outcome is Outcome.PASSED
     with build(plain, checkpoint, CpuDevice()) as built:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import statistics
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,43 +14,82 @@ import pytest
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import FakeDevice
-from perfsuite.judge.comparison import Comparison
-from perfsuite.judge.latency import decide
-from perfsuite.judge.variance import Spread
-from perfsuite.results.session import TierResult, load_record
-from perfsuite.results.verdict import Outcome
+from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.policy import Assumption
+from perfsuite.results.reasons import (
+    BaselineRecorded,
+    FirstBaseline,
+    Incomparable,
+    NoBaseline,
+    RegressedTogether,
+    TierNotInBaseline,
+)
+from perfsuite.results.samples import LatencySamples
+from perfsuite.results.session import load_record
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.preflight import prepare_run
 from perfsuite.session.run import COMPILE_CACHE, Run
 from perfsuite.settings import resolve_settings
-from tests.unit.samples import quiet_run, record
+from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
+from tests.unit.samples import (
+    environment,
+    latency_samples,
+    measurement,
+    quiet_run,
+    record,
+    workload,
+)
 
-SPREAD = Spread(0.03, 28, 0.0, 24)
+ERROR = 0.03
+"""Standard error of a run's difference from its baseline of one run; 28 degrees of freedom."""
 
 
-def compared(difference: float) -> Comparison:
-    return Comparison(quiet_run(difference), 1.0, difference, 0.0, 0.03, SPREAD, 5)
+def store_in(folder: Path) -> BaselineStore:
+    key = environment().hardware.key
+    return BaselineStore(
+        folder / "baselines", folder / "local" / "baselines", key, "pocket", workload().digest
+    )
 
 
-def a_run(folder: Path, differences: dict[str, float]) -> Run:
-    """A session whose tiers came out slower by these, each judged as if it were the first."""
+def baseline_of(runs: dict[str, LatencySamples]) -> Baseline:
+    tiers = {
+        tier: TierBaseline(
+            statistics.median(run.samples_s), (RecordedRun("1", environment(), run),)
+        )
+        for tier, run in runs.items()
+    }
+    return Baseline(SCHEMA, environment().hardware.key, "pocket", workload().digest, tiers)
+
+
+def started(folder: Path, baseline: Baseline | None, **settings: object) -> Run:
     empty: Any = None
+    given: Any = SimpleNamespace(
+        **({"out": folder / "local", "baselines": folder / "baselines", "update": None} | settings)
+    )
     known = record()
-    comparisons = {tier: compared(each) for tier, each in differences.items()}
-    results = [
-        TierResult(tier, latency=decide(each, known.policy)) for tier, each in comparisons.items()
-    ]
-    settings: Any = SimpleNamespace(out=folder)
+    policy = replace(known.policy, assumed=Assumption(ERROR / math.sqrt(2), 28))
     return Run(
-        settings,
+        given,
         FakeDevice(),
         empty,
         (),
-        empty,
+        store_in(folder),
+        baseline,
         None,
-        None,
-        record(*results),
-        _comparisons=comparisons,
+        replace(known, policy=policy),
     )
+
+
+def judged(run: Run, tier: str, latency: LatencySamples) -> Verdict:
+    return run.judge_measurement(measurement(tier, latency))
+
+
+def a_run(folder: Path, differences: dict[str, float]) -> Run:
+    """A session whose tiers came out slower by these, one after another."""
+    run = started(folder, baseline_of(dict.fromkeys(differences, quiet_run(0))))
+    for tier, difference in differences.items():
+        judged(run, tier, quiet_run(difference))
+    return run
 
 
 def outcomes(run: Run) -> dict[str, Outcome | None]:
@@ -71,10 +113,10 @@ def test_what_the_session_adds_stands_in_the_record_with_its_reason(tmp_path: Pa
     run = a_run(tmp_path, {"fp32": 0.093, "bf16": 0.5, "sdpa": 0.5})
     run.finish(complete=True)
     assert run.record_path is not None
-    verdict = load_record(run.record_path).tiers[0].latency
+    verdict = load_record(run.record_path).tiers[0].verdict(Metric.LATENCY)
     assert verdict is not None
     assert verdict.outcome is Outcome.REGRESSED
-    assert "Holm" in verdict.reason
+    assert verdict.reasons == (RegressedTogether(),)
     assert verdict.alpha == pytest.approx(0.01 / 3)
 
 
@@ -83,6 +125,74 @@ def test_a_regression_is_never_taken_back_at_the_end(tmp_path: Path) -> None:
     before = outcomes(run)
     run.finish(complete=True)
     assert outcomes(run) == before
+
+
+# --- what is stored
+
+
+def stored_runs(folder: Path) -> int:
+    baseline = store_in(folder).load()
+    return sum(len(tier.runs) for tier in baseline.tiers.values()) if baseline else 0
+
+
+def test_the_first_run_is_recorded_as_the_machines_own_baseline_and_says_so(
+    tmp_path: Path,
+) -> None:
+    run = started(tmp_path, None, missing="record")
+    verdict = judged(run, "fp32", latency_samples())
+    assert verdict.outcome is Outcome.RECORDED
+    assert verdict.reasons == (FirstBaseline(),)
+    assert run.record.result("fp32").verdict(Metric.LATENCY) == verdict
+    assert store_in(tmp_path).find() == store_in(tmp_path).path(tmp_path / "local" / "baselines")
+    assert stored_runs(tmp_path) == 1
+
+
+def test_where_a_missing_baseline_is_not_to_be_recorded_nothing_is_stored(tmp_path: Path) -> None:
+    verdict = judged(started(tmp_path, None, missing="skip"), "fp32", latency_samples())
+    assert verdict.outcome is Outcome.NO_BASELINE
+    assert verdict.reasons == (NoBaseline(environment().hardware.key),)
+    assert stored_runs(tmp_path) == 0
+
+
+def test_a_tier_that_the_committed_baseline_lacks_is_not_recorded_beside_it(
+    tmp_path: Path,
+) -> None:
+    store = store_in(tmp_path)
+    known = RecordedRun("1", environment(), latency_samples())
+    store.save_run(store.committed, measurement("fp32"), known, add=False)
+    run = started(tmp_path, store.load(), missing="record")
+    verdict = judged(run, "bf16", latency_samples())
+    assert verdict.outcome is Outcome.NO_BASELINE
+    assert verdict.reasons == (TierNotInBaseline("bf16"),)
+    assert stored_runs(tmp_path) == 1
+
+
+def test_another_probe_is_no_baseline_and_never_overwrites_the_one_that_is_there(
+    tmp_path: Path,
+) -> None:
+    store = store_in(tmp_path)
+    known = RecordedRun("1", environment(), latency_samples(probe="v1 float32 cpu"))
+    path = store.save_run(store.local, measurement("fp32"), known, add=False)
+    before = path.read_bytes()
+    run = started(tmp_path, store.load(), missing="record")
+    verdict = judged(run, "fp32", latency_samples(probe="v2 float32 cpu"))
+    assert verdict.outcome is Outcome.NO_BASELINE
+    assert verdict.reasons == (Incomparable("probe", "v2 float32 cpu", "v1 float32 cpu"),)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("update", "runs"), [("replace", 1), ("add", 2)])
+def test_a_run_that_is_made_the_baseline_is_recorded_and_names_the_file(
+    update: str, runs: int, tmp_path: Path
+) -> None:
+    store = store_in(tmp_path)
+    known = RecordedRun("1", environment(), latency_samples())
+    path = store.save_run(store.committed, measurement("fp32"), known, add=False)
+    run = started(tmp_path, store.load(), update=update)
+    verdict = judged(run, "fp32", latency_samples())
+    assert verdict.outcome is Outcome.RECORDED
+    assert verdict.reasons == (BaselineRecorded(str(path), update == "add"),)
+    assert stored_runs(tmp_path) == runs
 
 
 def test_a_session_keeps_compiled_code_under_its_output_folder_and_then_puts_things_back(

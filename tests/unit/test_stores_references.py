@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,10 +56,24 @@ def test_references_come_back_as_the_eight_bit_images_that_were_made(tmp_path: P
     references = load(tmp_path)
     for image in images(workload()):
         assert np.array_equal(references.image(image.shot), as_eight_bits(image.pixels))
-    assert references.manifest is not None
-    assert references.manifest.identity == IDENTITY
-    assert references.manifest.workload == workload()
-    assert references.manifest.environment == environment()
+    assert references.environment == environment()
+    manifest = json.loads((tmp_path / MANIFEST).read_bytes())
+    assert manifest["identity"] == IDENTITY
+    assert manifest["workload"]["steps"] == workload().steps
+
+
+def test_references_name_the_packages_that_have_changed_since(tmp_path: Path) -> None:
+    record(tmp_path)
+    references = load(tmp_path)
+    assert references.versions_since(environment()) == ()
+    packages = {"torch": "2.14.1", "diffusers": "0.42.1"}
+    later = dataclasses.replace(environment(), packages=packages)
+    assert references.versions_since(later) == (
+        "torch 2.13.0+cpu (now 2.14.1)",
+        "torchao 0.18.0 (now not installed)",
+    )
+    unkept = dataclasses.replace(references, environment=None)
+    assert unkept.versions_since(later) == ()
 
 
 def test_latents_are_kept_beside_the_images(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_worker_that_answers_out_of_turn_is_not_believed(stage: Stage) -> None
 
 
 @pytest.mark.parametrize("name", list(Arm))
-def test_an_error_in_the_worker_is_that_sides_failure(stage: Stage, name: Arm) -> None:
+def test_an_error_in_the_worker_is_that_arms_failure(stage: Stage, name: Arm) -> None:
     failed = '{"message":"Failed","error":"RuntimeError: bad graph"}'
     arm = stage.play(stage.greets(), REPLIES.format(failed), name=name)
     arm.start()

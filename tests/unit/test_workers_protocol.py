@@ -24,7 +24,7 @@ from perfsuite.workers.protocol import (
     decode_request,
     encode,
 )
-from tests.unit.gate_samples import WORK
+from tests.unit.ab_samples import WORK
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from perfsuite.workers.protocol import (
     encode,
 )
 from perfsuite.workers.server import MOST_WARMUPS, Pause, Workbench, is_warm
-from tests.unit.gate_samples import WORK
+from tests.unit.ab_samples import WORK
 
 
 @pytest.fixture(autouse=True)

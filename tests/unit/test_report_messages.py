@@ -1,0 +1,125 @@
+"""Every reason has words, in one line, with its data in them."""
+
+from __future__ import annotations
+
+import typing
+
+import msgspec
+import pytest
+
+from perfsuite.report.messages import say, say_all, threshold_name
+from perfsuite.results import reasons as r
+from perfsuite.results.images import Change, Thresholds
+from perfsuite.results.verdict import Metric, Outcome, Verdict
+
+MISSED = r.ThresholdsMissed(
+    Change.DAMAGE.value, (r.Missed("worst_ssim", 0.91234, 0.95),), "A fox", 7
+)
+BLACK = r.ImageFaults(("the image is black",), "A cat", 3)
+# A sample of each, with what a reader has to find in its words.
+SAMPLES: dict[r.Reason, tuple[str, ...]] = {
+    r.Note("ValueError: no shape"): ("ValueError: no shape",),
+    r.FasterThanBaseline(): ("--perf-update",),
+    r.AssumedSpread(0.02): ("2%", "perfsuite record --runs 5"),
+    r.SamplesScatter(120): ("--perf-budget 120",),
+    r.ShortBaselineRuns(90): ("perfsuite record --perf-budget 90",),
+    r.RunsDiffer(0.05): ("--perf-tolerance 0.1",),
+    r.TooFewRuns(1, 9): ("one baseline run is too few", "--runs 9"),
+    r.MorePairs(33.4, 120): ("33 more seconds", "--perf-budget 120"),
+    r.RegressedTogether(): ("Holm",),
+    r.NoBaseline("cpu-epyc"): ("cpu-epyc", "perfsuite record --runs 5"),
+    r.TierNotInBaseline("int8"): ("'int8'", "--perf-update"),
+    r.Incomparable("probe", "v2", "v1"): ("probe v2", "v1", "--perf-update"),
+    r.BaselineRecorded("baselines/x.json", added=False): ("new baseline in baselines/x.json",),
+    r.FirstBaseline(): ("no baseline for this hardware yet", "is now its baseline"),
+    r.CompiledWhileSampling(3, "treatment"): ("3 graphs", "by the treatment "),
+    r.Throttled(("heat", "power")): ("throttled: heat, power",),
+    r.DeviceShared(2): ("2 other processes",),
+    r.Swapping(): ("swapping",),
+    r.Stolen(0.07): ("7%",),
+    r.BusyElsewhere(1.26, 2): ("1.3 of 2 cores",),
+    r.QuotaThrottled(2.25, 1.5): ("2.2 s", "(1.5 cores)"),
+    BLACK: ("the image is black", "'A cat', seed 3"),
+    MISSED: ("damage", "worst SSIM 0.91234 below 0.95000", "'A fox', seed 7"),
+    r.ReferenceTierChanged(MISSED, ("torch 2.13.0 (now 2.14.1)",)): (
+        "all tiers share it",
+        "torch 2.13.0 (now 2.14.1)",
+        "worst SSIM 0.91234 below 0.95000",
+        "perfsuite record-references",
+    ),
+    r.RoundingDiffers(57.34): ("57.3 dB",),
+    r.ReferencesUnchecked(): ("not held against its own references",),
+    r.NoPicture("No space left on device"): ("no picture: No space left on device",),
+    r.LayersMissed("unet.a", 2, 0.05, 0.02, 1.013, 0.005): (
+        "unet.a and 2 more",
+        "0.0500 (at most 0.0200)",
+        "1.0130 (1 ± 0.0050)",
+    ),
+    r.NothingChecked("quantised layers"): ("no quantised layers to check",),
+    r.MemoryUnknown(): ("memory is not known",),
+    r.CountChanged("graph breaks", 1, 4): ("graph breaks: 1 before, 4 now",),
+    r.ControlAtFault(BLACK): ("control's own images", "the image is black"),
+    r.AgainstControl(MISSED): ("against the control's", "worst SSIM 0.91234"),
+    r.BlockUnfinished(): ("not finished",),
+    r.TooFewStarts(): ("two starts",),
+    r.NoStartMeasured("cold compile"): ("cold compile",),
+}
+
+
+def test_there_is_a_sample_of_every_reason() -> None:
+    classes = set(typing.get_args(r.Reason))
+    assert {type(each) for each in SAMPLES} == classes
+    # No class is forgotten in the union itself.
+    assert classes == set(r._Reason.__subclasses__())
+
+
+@pytest.mark.parametrize("reason", SAMPLES, ids=lambda reason: type(reason).__name__)
+def test_every_reason_has_words_with_its_data_in_one_line(reason: r.Reason) -> None:
+    said = say(reason)
+    assert "\n" not in said
+    assert said == said.strip()
+    for part in SAMPLES[reason]:
+        assert part in said
+
+
+@pytest.mark.parametrize("reason", SAMPLES, ids=lambda reason: type(reason).__name__)
+def test_every_reason_is_stored_under_the_name_of_its_class(reason: r.Reason) -> None:
+    verdict = Verdict(Metric.LATENCY, Outcome.PASSED, (reason,), notes=(reason,))
+    stored = msgspec.json.encode(verdict)
+    assert msgspec.to_builtins(verdict)["reasons"][0]["code"] == type(reason).__name__
+    assert msgspec.json.decode(stored, type=Verdict) == verdict
+
+
+def test_no_two_reasons_are_said_alike() -> None:
+    assert len({say(reason) for reason in SAMPLES}) == len(SAMPLES)
+
+
+def test_what_is_not_known_leaves_no_gap_in_the_sentence() -> None:
+    assert say(r.CompiledWhileSampling(1)).startswith("1 graphs were compiled while sampling")
+    assert "quota stopped this process" in say(r.QuotaThrottled(2.0))
+    assert say(r.ImageFaults((), "A cat", 3)).startswith("the image cannot be compared for 'A cat'")
+    assert "made with" not in say(r.ReferenceTierChanged(BLACK))
+    assert " and 0 more" not in say(r.LayersMissed("a", 0, 1.0, 0.1, 1.0, 0.1))
+    assert say(r.BaselineRecorded("x.json", added=True)) == "one more run of x.json"
+    assert say(r.TooFewRuns(2, 9)).startswith("2 baseline runs are too few")
+
+
+def test_several_reasons_are_one_line_in_their_order() -> None:
+    assert say_all(()) == ""
+    assert say_all((r.Swapping(), r.TooFewStarts())) == (
+        "the machine was swapping: free memory, or measure a smaller checkpoint; "
+        "fewer than two starts of both arms"
+    )
+
+
+def test_a_thresholds_name_is_that_of_its_field_in_words() -> None:
+    numbers = [name for name, kind in Thresholds.__annotations__.items() if "float" in kind]
+    assert [threshold_name(name) for name in numbers] == [
+        "worst SSIM",
+        "mean SSIM",
+        "median SSIM",
+        "worst PSNR dB",
+        "mean PSNR dB",
+        "median PSNR dB",
+        "worst latent cosine",
+    ]
