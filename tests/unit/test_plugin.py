@@ -17,8 +17,9 @@ from perfsuite.measure import sampling
 from perfsuite.measure.conditions import FakeWatch
 from perfsuite.results.machine import Conditions
 from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.reasons import FirstBaseline
 from perfsuite.results.session import RunRecord, TierResult, load_record
-from perfsuite.results.verdict import Metric, Verdict
+from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.run import Run
 from perfsuite.stores.baselines import Baseline
 
@@ -76,8 +77,13 @@ def test_plain_pytest_runs_only_the_projects_own_tests(project: pytest.Pytester)
 
 def test_the_first_run_has_no_baseline_says_so_and_records_one(project: pytest.Pytester) -> None:
     result = run(project, "--perf-tiers", "fp32,bf16", "-rs")
-    result.assert_outcomes(passed=2, skipped=2, deselected=1)
-    result.stdout.fnmatch_lines(["fp32 * no baseline", "*no baseline for this hardware yet*"])
+    result.assert_outcomes(passed=4, deselected=1)
+    result.stdout.fnmatch_lines(
+        ["fp32 * recorded", "bf16 * recorded", "*fp32, bf16: no baseline for this hardware yet*"]
+    )
+    verdicts = [verdict_on(each, Metric.LATENCY) for each in latest(project).tiers]
+    assert [each.outcome for each in verdicts] == [Outcome.RECORDED] * 2
+    assert [each.reasons for each in verdicts] == [(FirstBaseline(),)] * 2
     assert baseline_path(project).is_file()
 
 
@@ -145,7 +151,7 @@ def test_only_latency_or_only_quality_leaves_out_the_other(project: pytest.Pytes
     arguments = ("--perf-tiers", "fp32")
     run(project, *arguments, "--perf-only=quality").assert_outcomes(passed=1, deselected=2)
     assert latest(project).result("fp32").measurement is None
-    run(project, *arguments, "--perf-only=latency").assert_outcomes(skipped=1, deselected=2)
+    run(project, *arguments, "--perf-only=latency").assert_outcomes(passed=1, deselected=2)
     assert latest(project).result("fp32").verdict(Metric.IMAGES) is None
 
 
@@ -156,7 +162,7 @@ def test_pytest_benchmark_reports_the_rounds_that_are_judged(project: pytest.Pyt
     assert result.measurement is not None
     samples = result.measurement.latency.samples_s
     assert entry["extra_info"]["tier"] == "bf16"
-    assert entry["extra_info"]["verdict"]["outcome"] == "no baseline"
+    assert entry["extra_info"]["verdict"]["outcome"] == "recorded"
     assert entry["extra_info"]["environment"]["packages"]["torch"]
     theirs = entry["stats"]["data"]
     assert len(theirs) == len(samples)
@@ -193,7 +199,7 @@ def test_a_third_party_adds_a_tier_with_one_call(
         """
     )
     result = run(project, "--perf-tiers", "fp32,sliced", "-rs")
-    result.assert_outcomes(passed=2, skipped=2, deselected=1)
+    result.assert_outcomes(passed=4, deselected=1)
     sliced = latest(project).result("sliced")
     assert sliced.measurement is not None
     assert worst_ssim(sliced) > 0.999
@@ -216,7 +222,7 @@ def test_a_tier_that_fails_fails_alone_and_the_record_says_why(
         """
     )
     result = run(project, "--perf-tiers", "fp32,huge,bf16", "--perf-only=latency")
-    result.assert_outcomes(skipped=2, errors=1, deselected=4)
+    result.assert_outcomes(passed=2, errors=1, deselected=4)
     record = latest(project)
     assert record.result("huge").error == "MemoryError: out of memory: 80 GiB wanted"
     assert record.result("bf16").measurement is not None

@@ -32,7 +32,7 @@ from perfsuite.workers.protocol import (
     WarmUp,
     encode,
 )
-from perfsuite.workers.server import MOST_WARMUPS, Pause, Workbench, is_warm
+from perfsuite.workers.server import WARMUP, Pause, Workbench
 from tests.unit.ab_samples import WORK
 
 
@@ -81,18 +81,20 @@ def test_an_unknown_tier_is_a_reply_too() -> None:
 @pytest.mark.parametrize(
     ("taken", "warm"),
     [
-        ([1.0, 1.0], False),
-        ([1.0, 1.0, 1.0], True),
-        ([2.0, 1.5, 1.0], False),
-        ([9.0, 1.0, 1.0, 1.01], True),
-        ([1.0, 2.0] * (MOST_WARMUPS // 2), True),
+        ([1.0] * 6, False),
+        ([1.0] * 7, True),
+        ([9.0, 1.0, 1.0, 1.01, 1.0, 1.02, 1.0], True),
+        ([2.5, 2.0, 1.8, 1.6, 1.4, 1.2, 1.0], False),
+        ([1.0, 2.0] * ((WARMUP.most - 2) // 2), False),
+        ([1.0, 2.0] * (WARMUP.most // 2), True),
+        ([30.0, 1.0, 1.0], False),
         ([30.0, 20.0, 10.0], True),
     ],
 )
 def test_warm_up_ends_when_latency_has_settled_or_it_has_been_enough(
     taken: list[float], warm: bool
 ) -> None:
-    assert is_warm(taken) is warm
+    assert WARMUP.is_over(taken) is warm
 
 
 def test_serving_begins_with_a_greeting_and_ends_with_the_requests(
