@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import torch
 from safetensors.numpy import save_file
@@ -152,13 +152,12 @@ class Workbench:
             return Turn(device.timed(self._image)[0], done=True)
         start = time.perf_counter()
 
-        def rest(_: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        def rest(step: int) -> None:
             nonlocal start
             pause(Turn(time.perf_counter() - start, done=False))
             start = time.perf_counter()
-            return tensors
 
-        self._image(callback_on_step_end=rest)
+        self._image(on_step=rest)
         return Turn(time.perf_counter() - start, done=True)
 
     def _finish(self) -> Finished:
@@ -204,10 +203,9 @@ def stay_on(cores: tuple[int, ...]) -> None:
 
 def describe() -> Hello:
     """What this worker is."""
-    packages = {each.metadata["Arm"]: each.version for each in metadata.distributions()}
     source = Path(perfsuite.__file__).resolve().parent
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return Hello(str(source), sys.prefix, python, packages)
+    return Hello(str(source), sys.prefix, python, _packages())
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
@@ -226,6 +224,19 @@ def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
         with quietly():
             reply = bench.answer(decode_request(line), pause)
         replies.write(encode(reply))
+
+
+def _packages() -> dict[str, str]:
+    """Versions of all installed distributions, each as an import would find it first.
+
+    What an interrupted installation has left has no metadata, or no name in it: it is no package.
+    """
+    found: dict[str, str] = {}
+    for each in metadata.distributions():
+        about = each.metadata
+        if about and "Name" in about and "Version" in about:
+            found.setdefault(about["Name"], about["Version"])
+    return found
 
 
 def _checkpoint(request: Build) -> Checkpoint:

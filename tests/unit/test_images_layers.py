@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from perfsuite.judge import Outcome
 from perfsuite.judge.layers import judge_layers
 from perfsuite.report.messages import describe_layers
 from perfsuite.results.images import LayerScore, LayerThresholds
+from tests.unit.toy_family import StableDiffusionXLPipeline
 
 BARS = LayerThresholds("calibrated on 2 layers", relative_error=0.02, gain_error=0.005)
 
@@ -86,7 +86,7 @@ def test_no_quantised_layers_is_nothing_wrong() -> None:
 def tiny_pipeline() -> Any:
     torch.manual_seed(0)
     unet = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 8))
-    return SimpleNamespace(unet=unet.eval(), vae=nn.Sequential(nn.Linear(8, 8)).eval())
+    return StableDiffusionXLPipeline(unet=unet.eval(), vae=nn.Sequential(nn.Linear(8, 8)).eval())
 
 
 def test_activations_are_kept_of_the_calls_that_are_asked_for() -> None:
