@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +22,7 @@ from safetensors.numpy import save_file
 import perfsuite
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import find_device
+from perfsuite.environment import installed_versions
 from perfsuite.errors import head_of
 from perfsuite.images.generate import generate, run
 from perfsuite.ladder import BuiltTier, build_tier, find_tiers
@@ -205,7 +205,7 @@ def describe() -> Hello:
     """What this worker is."""
     source = Path(perfsuite.__file__).resolve().parent
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return Hello(str(source), sys.prefix, python, _packages())
+    return Hello(str(source), sys.prefix, python, installed_versions())
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
@@ -224,19 +224,6 @@ def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
         with quietly():
             reply = bench.answer(decode_request(line), pause)
         replies.write(encode(reply))
-
-
-def _packages() -> dict[str, str]:
-    """Versions of all installed distributions, each as an import would find it first.
-
-    What an interrupted installation has left has no metadata, or no name in it: it is no package.
-    """
-    found: dict[str, str] = {}
-    for each in metadata.distributions():
-        about = each.metadata
-        if about and "Name" in about and "Version" in about:
-            found.setdefault(about["Name"], about["Version"])
-    return found
 
 
 def _checkpoint(request: Build) -> Checkpoint:

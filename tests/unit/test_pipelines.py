@@ -306,37 +306,55 @@ def test_what_is_compiled_is_called_and_what_is_inside_is_changed() -> None:
 PACKAGE = Path(perfsuite.__file__).parent
 EXEMPT = ("pipelines", "checkpoints")
 """Families name their parts; checkpoints read the folders of diffusers, named by component."""
+PARTS = frozenset(name for each in families() for name in each.components)
 
 
 def named(source: str) -> list[str]:
-    """Identifiers that hold 'unet', and texts but docstrings that begin with it, with lines."""
+    """Where a source names a family's part, with lines.
+
+    Attributes and texts that are a component's name, texts that begin with it and a dot, and
+    identifiers that hold 'unet'; docstrings may say UNet.
+    """
     tree = ast.parse(source)
-    docstrings = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     found = []
     for node in ast.walk(tree):
         words = [getattr(node, field, None) for field in ("id", "attr", "arg", "name", "asname")]
-        if any(isinstance(word, str) and "unet" in word.lower() for word in words):
+        names_part = any(isinstance(word, str) and "unet" in word.lower() for word in words)
+        names_part |= isinstance(node, ast.Attribute) and node.attr in PARTS
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            begins = node.value.startswith("unet") or node.value.partition(".")[0] in PARTS
+            names_part = begins and id(node) not in docstrings
+        if names_part:
             found.append(f"{getattr(node, 'lineno', 0)}: {ast.unparse(node)}")
-        if isinstance(node, ast.Constant) and id(node) not in docstrings:
-            value = node.value
-            if isinstance(value, str) and value.startswith("unet"):
-                found.append(f"{node.lineno}: {value!r}")
     return found
 
 
 @pytest.mark.parametrize(
     "source",
-    ["p.unet", "unet = 1", "x = 'unet.0'", "f(unet=1)", "def new_unet(): ...", "import a.UNet"],
+    [
+        "p.unet",
+        "unet = 1",
+        "x = 'unet.0'",
+        "f(unet=1)",
+        "def new_unet(): ...",
+        "import a.UNet",
+        "p.vae",
+        "getattr(p, 'text_encoder_2')",
+    ],
 )
-def test_a_name_of_the_unet_is_seen(source: str) -> None:
+def test_a_name_of_a_part_is_seen(source: str) -> None:
     assert len(named(source)) == 1
 
 
-def test_no_other_module_names_the_unet() -> None:
+@pytest.mark.parametrize(
+    "source", ["'unet is a docstring'", "x = 'the UNet'", "def vae_scale(): ..."]
+)
+def test_text_for_people_is_none(source: str) -> None:
+    assert named(source) == []
+
+
+def test_no_other_module_names_the_parts_of_a_family() -> None:
     sources = [
         path
         for path in sorted(PACKAGE.rglob("*.py"))
