@@ -78,12 +78,23 @@ def _power_limit_w() -> int | None:
 
 def installed_packages() -> dict[str, str]:
     """Versions of the packages that can change a measurement."""
-    versions = {}
+    versions: dict[str, str] = {}
     for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+        for version in installed_versions(name).values():
+            versions.setdefault(name, version)
+    return versions
+
+
+def installed_versions(name: str | None = None) -> dict[str, str]:
+    """Versions of all distributions, or of those of one name; of two, what an import finds first.
+
+    What an interrupted installation has left has no metadata, or none of these fields in it.
+    """
+    versions: dict[str, str] = {}
+    for distribution in metadata.distributions(name=name):
+        about = distribution.metadata
+        if about and "Name" in about and "Version" in about:
+            versions.setdefault(about["Name"], about["Version"])
     return versions
 
 

@@ -5,6 +5,7 @@
     ├── CheckpointError      weights cannot be had
     │   └── HubUnreachable   … because the hub does not answer
     ├── LadderError          the table of tiers is asked for something that it does not hold
+    │   └── NotAvailable     … or a tier for what its pipeline's family cannot do
     ├── DeviceError          the device that was asked for is not there
     ├── CompilerMissing      a compiled tier was asked for and there is no C++ compiler
     ├── MeasurementError     samples that cannot be judged (none, negative, not finite)
@@ -58,6 +59,18 @@ class HubUnreachable(CheckpointError):
 
 class LadderError(PerfsuiteError):
     """A tier is unknown, registered twice, or has no path to the reference tier."""
+
+
+class NotAvailable(LadderError):
+    """A pipeline's family cannot do what a change asks for; building goes on without the change.
+
+    Args:
+        family: its name.
+        what: it cannot do.
+    """
+
+    def __init__(self, family: str, what: str) -> None:
+        super().__init__(f"{family} pipelines have no {what}", hint="this tier goes without")
 
 
 class DeviceError(PerfsuiteError):

@@ -6,19 +6,17 @@ import contextlib
 import gc
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import torch
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
+from perfsuite.errors import NotAvailable
 from perfsuite.ladder.builder import Builder, Change, Phase
 from perfsuite.ladder.table import Tier, is_compiled, ordered_changes
 from perfsuite.libraries import quietly
+from perfsuite.pipelines import Pipeline, PipelineFamily, family_of
 from perfsuite.results.method import Finding
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionXLPipeline
 
 
 @dataclass
@@ -38,11 +36,16 @@ class BuiltTier:
     tier: Tier
     checkpoint: Checkpoint
     device: Device
-    pipeline: StableDiffusionXLPipeline
+    pipeline: Pipeline
     dtype: torch.dtype
     findings: tuple[Finding, ...]
     build_s: float
     _undo: contextlib.ExitStack
+
+    @property
+    def family(self) -> PipelineFamily:
+        """The family of the pipeline."""
+        return family_of(self.pipeline)
 
     def close(self) -> None:
         """Free the pipeline, forget what was compiled, and restore every setting."""
@@ -101,9 +104,17 @@ def _make(builder: Builder, checkpoint: Checkpoint, ordered: tuple[Change, ...])
         if each.phase is Phase.LOAD:
             each.apply(builder)
     pipeline = checkpoint.source.load(builder.dtype, builder.torch_device)
-    pipeline.set_progress_bar_config(disable=True)
     builder._pipeline = pipeline
+    builder.family.prepare(pipeline)
     with quietly():
         for each in ordered:
             if each.phase is not Phase.LOAD:
-                each.apply(builder)
+                _apply(each, builder)
+
+
+def _apply(change: Change, builder: Builder) -> None:
+    """Make a change; that the pipeline's family cannot make it is a finding."""
+    try:
+        change.apply(builder)
+    except NotAvailable as error:
+        builder.find(change.name, str(error))

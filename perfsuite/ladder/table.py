@@ -68,7 +68,7 @@ _LADDER = (
     Tier(
         "compile",
         "sdpa",
-        (changes.channels_last, changes.inductor_flags, changes.compile_unet_and_vae),
+        (changes.channels_last, changes.inductor_flags, changes.compile_denoiser_and_decoder),
         "torch.compile of UNet and VAE decoder: fewer, fused kernels, no Python between them",
         published_s=2.54,
         min_ssim=0.99,

@@ -12,9 +12,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import torch
 from safetensors.numpy import save_file
@@ -22,6 +21,7 @@ from safetensors.numpy import save_file
 import perfsuite
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import find_device
+from perfsuite.environment import installed_versions
 from perfsuite.errors import head_of
 from perfsuite.images.generate import generate, run
 from perfsuite.ladder import BuiltTier, build_tier, find_tiers
@@ -147,13 +147,12 @@ class Workbench:
             return Turn(device.timed(self._image)[0], done=True)
         start = time.perf_counter()
 
-        def rest(_: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        def rest(step: int) -> None:
             nonlocal start
             pause(Turn(time.perf_counter() - start, done=False))
             start = time.perf_counter()
-            return tensors
 
-        self._image(callback_on_step_end=rest)
+        self._image(on_step=rest)
         return Turn(time.perf_counter() - start, done=True)
 
     def _finish(self) -> Finished:
@@ -190,10 +189,9 @@ def stay_on(cores: tuple[int, ...]) -> None:
 
 def describe() -> Hello:
     """What this worker is."""
-    packages = {each.metadata["Arm"]: each.version for each in metadata.distributions()}
     source = Path(perfsuite.__file__).resolve().parent
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return Hello(str(source), sys.prefix, python, packages)
+    return Hello(str(source), sys.prefix, python, installed_versions())
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:

@@ -23,6 +23,7 @@ from perfsuite.selftest import patches
 from perfsuite.selftest.quality import damage
 from perfsuite.selftest.quality.faults import FAULTS, HARMLESS, Fault, Stage
 from perfsuite.selftest.quality.trial import quantised_tier
+from tests.unit.toy_family import StableDiffusionXLPipeline
 
 PLANTED = [fault for fault in FAULTS if fault.stage is not Stage.LAYERS]
 # These do their harm at a step that two steps do not have.
@@ -89,7 +90,7 @@ def test_a_hook_changes_the_output_and_goes_away() -> None:
 
 def test_attention_is_restored() -> None:
     original = F.scaled_dot_product_attention
-    pipeline = SimpleNamespace(unet=nn.Identity())
+    pipeline = StableDiffusionXLPipeline(unet=nn.Identity())
     with damage.scale_attention(2.0)(pipeline):
         assert F.scaled_dot_product_attention is not original
     assert F.scaled_dot_product_attention is original
