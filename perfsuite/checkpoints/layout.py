@@ -44,7 +44,9 @@ _TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+_SIZE_HINT = "pass the size of the images, --perf-size 1024x1024, or set it: 128 is SDXL's"
 _LARGEST_SIDE = 1 << 16
+_MULTIPLE = 8
 _MOST_BLOCKS = 12
 
 
@@ -149,9 +151,16 @@ class Layout:
         if len(sides) != 2 or not all(_is_count(side, _LARGEST_SIDE // scale) for side in sides):
             raise CheckpointError(
                 f"sample_size in {config} is {str(size)[:40]!r}, no size in latent pixels",
-                hint="pass the size of the images, --perf-size 1024x1024, or set it: 128 is SDXL's",
+                hint=_SIZE_HINT,
             )
-        return sides[0] * scale, sides[1] * scale
+        height, width = (side * scale for side in sides)
+        if height % _MULTIPLE or width % _MULTIPLE:
+            raise CheckpointError(
+                f"sample_size in {config} makes images of {width}x{height} pixels, and SDXL's "
+                f"pipeline takes multiples of {_MULTIPLE} only",
+                hint=_SIZE_HINT,
+            )
+        return height, width
 
     def configuration(self) -> Configuration:
         """Digests of all configs and tokenizers.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,9 @@ import torch
 from perfsuite.checkpoints import find_checkpoint
 from perfsuite.checkpoints.folder import FolderSource, load_model
 from perfsuite.checkpoints.layout import read_layout
-from perfsuite.errors import CheckpointError
+from perfsuite.errors import CheckpointError, SettingsError
+from perfsuite.ladder import find_tiers
+from perfsuite.settings import resolve_settings
 
 POCKET = Path(find_checkpoint.__code__.co_filename).parent / "pocket"
 UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
@@ -36,6 +37,11 @@ def edit(path: Path, **changes: Any) -> None:
 
 def cut(path: Path, share: float) -> None:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+def dangle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("gone"))
 
 
 Damage = Callable[[Path], object]
@@ -147,6 +153,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda f: edit(f / "unet" / "config.json", sample_size=10**30),
         "sample_size",
     ),
+    "size between the pipeline's": (
+        lambda f: edit(f / "unet" / "config.json", sample_size=[16, 17]),
+        "images of 68x64 pixels, .* multiples of 8 only",
+    ),
     "weights are a pointer": (
         lambda f: (f / UNET).write_text(POINTER),
         "unet/.*safetensors is a pointer of Git LFS.*git lfs pull",
@@ -169,7 +179,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "no weights": (lambda f: (f / UNET).unlink(), "unet holds no safetensors weights"),
     "a link to nowhere": (
-        lambda f: (f / UNET).rename(f / "there") and os.symlink(f / "gone", f / UNET),
+        lambda f: dangle(f / UNET),
         "unet/.*safetensors is missing",
     ),
     "pickled weights only": (
@@ -201,6 +211,16 @@ def test_a_size_of_two_numbers_is_height_and_width(folder: Path, size: object) -
     edit(folder / "unet" / "config.json", sample_size=size)
     work = find_checkpoint(str(folder)).latency
     assert (work.height, work.width) == (64, 64 if size == 16 else 96)
+
+
+def test_images_smaller_than_ssims_window_are_refused_before_measuring(folder: Path) -> None:
+    from perfsuite.session.preflight import find_references
+
+    edit(folder / "unet" / "config.json", sample_size=2)
+    settings = resolve_settings({"checkpoint": str(folder)}, folder)
+    small = find_checkpoint(str(folder))
+    with pytest.raises(SettingsError, match=r"8x8 pixels are smaller than SSIM's window of 11"):
+        find_references(settings, "key", small, small.source.identity(), find_tiers(["fp32"]))
 
 
 @pytest.mark.parametrize("inside", [False, True])
