@@ -128,31 +128,31 @@ def find_weights(folder: Path, library: str, prefer: str | None = None) -> Weigh
     raise _no_weights(folder, names)
 
 
-def check_weights(weights: Weights) -> None:
-    """Read every header.
+def read_shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor, from the headers of all files.
 
     Raises:
         CheckpointError: a file is missing, cut short, damaged, a pointer of Git LFS, or lacks a
             tensor that the index promises.
     """
-    held = {path.name: _tensors(path) for path in weights.files}
-    if weights.index is None:
-        return
-    for tensor, name in _weight_map(weights.index).items():
+    held = {path.name: _shapes(path) for path in weights.files}
+    promised = _weight_map(weights.index) if weights.index else {}
+    for tensor, name in promised.items():
         if tensor not in held[name]:
             raise CheckpointError(
-                f"{weights.index.with_name(name)} lacks the tensor {tensor!r} "
-                f"that {weights.index.name} lists",
+                f"{weights.files[0].with_name(name)} lacks the tensor {tensor!r}, "
+                "which the index lists",
                 hint=COPY_HINT,
             )
+    return {tensor: shape for each in held.values() for tensor, shape in each.items()}
 
 
-def _tensors(path: Path) -> frozenset[str]:
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         with path.open("rb") as file:
             _refuse_pointer(path, file.read(len(_POINTER)))
         with safe_open(path, framework="numpy") as header:
-            names = frozenset(header.keys())
+            shapes = {each: tuple(header.get_slice(each).get_shape()) for each in header.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise FileMissing(f"{path} is missing", hint=SAVE_HINT) from None
     except (OSError, SafetensorError) as error:
@@ -160,9 +160,9 @@ def _tensors(path: Path) -> frozenset[str]:
             f"{path} ({_size(path)} bytes) is damaged or cut short ({head_of(error)})",
             hint=COPY_HINT,
         ) from None
-    if not names:
+    if not shapes:
         raise CheckpointError(f"{path} holds no tensors", hint=COPY_HINT)
-    return names
+    return shapes
 
 
 def _size(path: Path) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from perfsuite.checkpoints.architecture import check_architecture, class_of
 from perfsuite.checkpoints.files import COPY_HINT
 from perfsuite.checkpoints.layout import Component, Layout, read_layout
 from perfsuite.errors import CheckpointError, head_of
@@ -31,12 +31,15 @@ class FolderSource:
     folder: Path
 
     def check(self) -> None:
-        """See that the folder holds an SDXL pipeline whose configs and weights' headers are whole.
+        """See that the folder holds an SDXL pipeline whose configs and weights' headers fit.
 
         Raises:
             CheckpointError: it does not.
         """
-        read_layout(self.folder).check()
+        layout = read_layout(self.folder)
+        layout.check()
+        for each in layout.models:
+            check_architecture(each)
 
     def identity(self) -> str:
         """First 12 hexadecimal digits of SHA-256 over all weights, in order of their paths."""
@@ -111,8 +114,7 @@ def load_model(component: Component, dtype: torch.dtype, prefer: str | None = No
     """
     variant = component.weights(prefer).variant
     try:
-        made = getattr(importlib.import_module(component.library), component.class_name)
-        model, found = made.from_pretrained(
+        model, found = class_of(component).from_pretrained(
             str(component.folder),
             dtype=dtype,
             variant=variant,

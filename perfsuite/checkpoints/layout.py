@@ -12,12 +12,12 @@ from perfsuite.checkpoints.files import (
     SAVE_HINT,
     FileMissing,
     Weights,
-    check_weights,
     digest_bytes,
     digest_config,
     find_weights,
     read_bytes,
     read_json,
+    read_shapes,
 )
 from perfsuite.errors import CheckpointError
 from perfsuite.results.method import ComponentDigest, Configuration
@@ -99,7 +99,7 @@ class Component:
             digest_tokenizer(self.folder)
         self.config()
         if self.has_weights:
-            check_weights(self.weights(prefer))
+            read_shapes(self.weights(prefer))
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,8 @@ def find_checkpoint(wish: str) -> Checkpoint:
     A local folder is measured with SDXL's workloads at the size its own UNet was made for.
 
     Raises:
-        CheckpointError: neither a registered name nor a folder.
+        CheckpointError: neither a registered name nor a folder that says how large its images are;
+            what else is wrong with a folder is said by its source's `check`.
     """
     if wish in _CHECKPOINTS:
         return _CHECKPOINTS[wish]
@@ -155,7 +156,6 @@ def find_checkpoint(wish: str) -> Checkpoint:
             hint=f"--perf-checkpoint takes {', '.join(_CHECKPOINTS)}, or a local folder",
         )
     source = FolderSource(folder.resolve())
-    source.check()
     size = source.native_size()
     latency, quality = _sdxl_workloads()
     return Checkpoint(

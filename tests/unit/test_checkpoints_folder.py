@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_measured_is_refused_in_one_line(
 ) -> None:
     damage(folder)
     with pytest.raises(CheckpointError, match=message) as refused:
-        find_checkpoint(str(folder))
+        find_checkpoint(str(folder)).source.check()
     assert "\n" not in str(refused.value)
     assert refused.value.hint
 
@@ -317,7 +317,7 @@ def test_shards_are_held_against_their_index(folder: Path, damage: Damage, messa
     for path in (folder / "unet").glob("x*"):
         path.rename(path.with_name(path.name.replace("x", stem, 1)))
     with pytest.raises(CheckpointError, match=message.replace("x-0", f"{stem}-0")):
-        find_checkpoint(str(folder))
+        find_checkpoint(str(folder)).source.check()
 
 
 @pytest.mark.usefixtures("libraries")
@@ -328,9 +328,36 @@ def test_tensors_that_the_weights_lack_are_never_drawn_at_random(folder: Path) -
 
 
 @pytest.mark.usefixtures("libraries")
-def test_what_the_libraries_refuse_names_the_folder(folder: Path) -> None:
-    edit(folder / "unet" / "config.json", block_out_channels=[64, 96, 160])
-    with pytest.raises(CheckpointError, match="unet does not load") as refused:
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        (
+            "unet",
+            {"block_out_channels": [64, 96, 160]},
+            r"makes \S+ \[.*\], and the weights beside",
+        ),
+        ("unet", {"block_out_channels": "absent"}, "makes no UNet2DConditionModel"),
+        ("vae", {"norm_num_groups": 7}, r"makes no AutoencoderKL \(ValueError: "),
+        ("vae", {"latent_channels": "four"}, "makes no AutoencoderKL"),
+        ("unet", {"layers_per_block": 10**12}, "asks for more layers than"),
+        ("text_encoder", {"num_hidden_layers": 3}, r"asks for \d+ weights, and the files"),
+        ("text_encoder_2", {"vocab_size": 49408}, r"makes .*\[49408, 64\], .* hold \[642, 64\]"),
+        ("text_encoder_2", {"hidden_size": -1}, "makes no CLIPTextModelWithProjection"),
+    ],
+)
+def test_a_config_that_does_not_describe_its_weights_is_refused_before_they_are_loaded(
+    folder: Path, name: str, changes: dict[str, Any], message: str
+) -> None:
+    edit(folder / name / "config.json", **changes)
+    with pytest.raises(CheckpointError, match=f"{name}/config.json.*{message}") as refused:
+        FolderSource(folder).check()
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("libraries")
+def test_what_the_libraries_refuse_to_load_names_the_folder(folder: Path) -> None:
+    edit(folder / "scheduler" / "scheduler_config.json", beta_schedule="upwards")
+    with pytest.raises(CheckpointError, match=r"mine does not load \(NotImpl") as refused:
         FolderSource(folder).load(torch.float32, "cpu")
     assert "\n" not in str(refused.value)
 

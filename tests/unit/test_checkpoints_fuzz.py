@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from perfsuite.checkpoints import find_checkpoint
+from perfsuite.checkpoints.folder import FolderSource
+from perfsuite.checkpoints.layout import read_layout
 from perfsuite.errors import CheckpointError
 
 LONG = os.environ.get("PERFSUITE_FUZZ_EXAMPLES")
@@ -91,7 +93,12 @@ def linked(tmp_path: Path) -> Path:
 
 def refusal(folder: Path) -> str | None:
     try:
-        find_checkpoint(str(folder)).source.configuration()
+        layout = read_layout(folder)
+        layout.check()
+        layout.native_size()
+        layout.configuration()
+        if LONG:  # builds the model of every config, which takes half a second
+            FolderSource(folder).check()
     except CheckpointError as error:
         return str(error)
     return None
