@@ -50,3 +50,46 @@ class TierSummary:
     why: str
     published_s: float | None
     changes: tuple[ChangeSummary, ...]
+
+
+@dataclass(frozen=True)
+class ComponentDigest:
+    """What tells a component's config from others.
+
+    Attributes:
+        name: of the component, as the pipeline calls it.
+        digest: of its config.
+    """
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything of a checkpoint, beside its weights, that an image or a latency depends on.
+
+    Attributes:
+        scheduler: class of the scheduler.
+        components: digest of every component's config; `pipeline` is `model_index.json`.
+        tokenizers: digest of the tokenizers' files.
+    """
+
+    scheduler: str
+    components: tuple[ComponentDigest, ...]
+    tokenizers: str
+
+    def differences(self, before: Configuration) -> tuple[str, ...]:
+        """What is not as it was, one line each.
+
+        Args:
+            before: what this configuration is held against.
+        """
+        found = []
+        if self.scheduler != before.scheduler:
+            found.append(f"scheduler is {self.scheduler}, was {before.scheduler}")
+        changed = {each.name for each in {*self.components} ^ {*before.components}}
+        found += [f"config of {name} differs" for name in sorted(changed)]
+        if self.tokenizers != before.tokenizers:
+            found.append("tokenizers differ")
+        return tuple(found)

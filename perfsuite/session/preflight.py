@@ -16,6 +16,7 @@ from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
 from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
 from perfsuite.images.calibration import calibration_path, load_calibration
+from perfsuite.images.metrics import check_scorable
 from perfsuite.images.references import References
 from perfsuite.ladder import Tier, find_tiers, is_compiled, tiers
 from perfsuite.results.images import Calibration
@@ -151,7 +152,9 @@ def find_references(
     Raises:
         ReferenceImageError: they are damaged or of something else, or none of this run's tiers
             can make them.
+        SettingsError: the images are too small to be scored.
     """
+    check_scorable(checkpoint.quality.height, checkpoint.quality.width)
     name = checkpoint.name
     for folder in (
         settings.baselines / "references" / name,
