@@ -12,7 +12,7 @@ from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.checkpoints.hub import HubSource
 from perfsuite.checkpoints.random import RandomSdxlSource
 from perfsuite.errors import CheckpointError
-from perfsuite.workload import Workload
+from perfsuite.workload import Overrides, Workload, Workloads
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
@@ -74,6 +74,10 @@ class Checkpoint:
     quality: Workload
     about: str
     portable_references: bool = False
+
+    def workloads(self, asked: Overrides = Overrides()) -> Workloads:  # noqa: B008
+        """The checkpoint's own workloads, with what a person asks for instead."""
+        return Workloads(self.latency, self.quality).changed(asked)
 
 
 def _sdxl_workloads() -> tuple[Workload, Workload]:

@@ -46,7 +46,8 @@ def render_tiers(tiers: Iterable[TierSummary], *, width: int = 80, colour: bool 
     def draw(console: Console) -> None:
         for tier in tiers:
             parent = f" on {tier.parent}" if tier.parent else ""
-            published = f", published {tier.published_s:.2f} s" if tier.published_s else ""
+            known = tier.published
+            published = f", published {known.seconds:.2f} s ({known.hardware})" if known else ""
             head = Text.assemble((tier.name, "bold"), f"{parent}{published}")
             console.print(head)
             console.print(Padding(Text(tier.why), (0, 0, 0, 2)))

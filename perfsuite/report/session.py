@@ -45,8 +45,8 @@ class Row:
 
 def rows(record: RunRecord) -> tuple[Row, ...]:
     """One row for each tier of a run."""
-    reference = next((each for each in record.tiers if each.tier == "fp32"), None)
-    return tuple(_row(result, reference) for result in record.tiers)
+    references = {each.workload: each for each in record.tiers if each.tier == "fp32"}
+    return tuple(_row(result, references.get(result.workload)) for result in record.tiers)
 
 
 def notes(record: RunRecord) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def notes(record: RunRecord) -> tuple[str, ...]:
             *_image_notes(result),
             *(finding.message for finding in result.findings),
         )
-        lines += [f"{result.tier}: {line}" for line in said if line]
+        lines += [f"{result.label}: {line}" for line in said if line]
     return (*_merged(lines), *_basis(record))
 
 
@@ -102,7 +102,7 @@ def format_bytes(count: int) -> str:
 def _row(result: TierResult, reference: TierResult | None) -> Row:
     peak = result.measurement.memory.peak_bytes if result.measurement else None
     cells = (
-        result.tier,
+        result.label,
         _latency(result.latency),
         _speed_up(_median_s(reference), _median_s(result)),
         _speed_up(reference.published_s if reference else None, result.published_s),

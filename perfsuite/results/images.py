@@ -166,6 +166,7 @@ class Calibration:
         seeds: seeds that were measured, each with every prompt.
         environment: where it was measured.
         tiers: by the tier's name.
+        configuration: of each component, its class and a digest; None where it is not known.
     """
 
     schema: int
@@ -175,6 +176,7 @@ class Calibration:
     seeds: tuple[int, ...]
     environment: Environment
     tiers: dict[str, TierCalibration]
+    configuration: dict[str, str] | None = None
 
     def thresholds(self, tier: str) -> Thresholds | None:
         """A tier's thresholds; None if it was not calibrated."""

@@ -57,11 +57,11 @@ class ImageGate:
 
     def judge_lossy(self, built: BuiltTier, progress: Progress = silent) -> QualityVerdict:
         """All images of the quality workload at the tier's thresholds."""
-        workload = built.checkpoint.quality
+        workload = built.quality
         if not is_reference_tier(built.tier):
             self.check_reference_tier(built)
         references = self._references_of(built, progress)
-        images = tuple(make_images(built, progress=progress))
+        images = tuple(make_images(built, workload, progress=progress))
         scores = tuple(
             score_image(image, workload, references.image(image.shot), latents)
             for image, latents in zip(images, references.latents, strict=True)
@@ -73,11 +73,11 @@ class ImageGate:
 
     def judge_exactness(self, exact: BuiltTier, progress: Progress = silent) -> QualityVerdict:
         """Float32 pixels of the exactness shots, of a tier with its exact changes only."""
-        workload = exact.checkpoint.quality
+        workload = exact.quality
         self.check_reference_tier(exact)
         references = self._references_of(exact, progress)
         shots = exactness_shots(workload)
-        images = tuple(make_images(exact, shots, progress=progress))
+        images = tuple(make_images(exact, workload, shots, progress=progress))
         scores = tuple(
             score_image(
                 image,
@@ -95,7 +95,8 @@ class ImageGate:
     ) -> LayersVerdict:
         """Quantised layers of a tier against those of its exact build."""
         known = self.calibration.layer_thresholds(built.tier.name) if self.calibration else None
-        return judge_layers(score_quantised(built, exact, progress), known or ASSUMED_THRESHOLDS)
+        scores = score_quantised(built, exact, exact.quality, progress)
+        return judge_layers(scores, known or ASSUMED_THRESHOLDS)
 
     def thresholds(self, tier: Tier) -> Thresholds:
         """Calibrated thresholds of a tier; without a calibration those of its row."""
@@ -103,11 +104,15 @@ class ImageGate:
 
     def check_reference_tier(self, built: BuiltTier) -> None:
         """Hold one fp32 image against its reference, where that is cheap and nobody has."""
-        workload = built.checkpoint.quality
-        if self.reference_verdict is not None or workload.height * workload.width > CHEAP_PIXELS:
+        workload = built.workloads.quality
+        if self.reference_verdict is not None or built.tier.reference is not None:
+            return
+        if workload.height * workload.width > CHEAP_PIXELS:
             return
         shot = exactness_shots(workload)[0]
-        with build_tier(reference_tier(), built.checkpoint, built.device) as fp32:
+        with build_tier(
+            reference_tier(), built.checkpoint, built.device, workloads=built.workloads
+        ) as fp32:
             image = generate(fp32.pipeline, workload, shot)
         score = score_image(
             image, workload, self.references.image(shot), self.references.latents[shot.index]
@@ -184,9 +189,15 @@ class ImageGate:
             return self.references
         if name not in self._own:
             tier = find_tiers([name])[0]
-            with build_tier(tier, built.checkpoint, built.device, exact_only=True) as exact:
-                images = make_images(exact, progress=progress)
-                self._own[name] = references_of(images, built.checkpoint.quality)
+            with build_tier(
+                tier,
+                built.checkpoint,
+                built.device,
+                exact_only=True,
+                workloads=built.workloads,
+            ) as exact:
+                images = make_images(exact, exact.quality, progress=progress)
+                self._own[name] = references_of(images, exact.quality)
         return self._own[name]
 
 

@@ -7,25 +7,41 @@ import gc
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
-from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
+from perfsuite.errors import BaselineError, CompilerMissing, ReferenceImageError, SettingsError
 from perfsuite.images.calibration import calibration_path, load_calibration
-from perfsuite.ladder import Tier, find_tiers, is_compiled, tiers
+from perfsuite.ladder import (
+    Tier,
+    Weights,
+    check_method,
+    describe_weights,
+    find_tiers,
+    is_compiled,
+    reference_tier,
+    resolve_method,
+    tiers,
+)
 from perfsuite.results.images import Calibration
+from perfsuite.results.machine import Environment
+from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
 from perfsuite.session.run import COMPILE_CACHE, Run
 from perfsuite.settings import Settings
 from perfsuite.storage import check_writable
-from perfsuite.stores.baselines import Baseline, BaselineStore
+from perfsuite.stores.baselines import BaselineStore, Comparable, comparable
 from perfsuite.stores.references import MANIFEST, References, load_references
+from perfsuite.workload import Workloads, labelled
 
 _RECORD_BYTES = 16 << 20
 _COMPILE_CACHE_BYTES = 256 << 20
@@ -35,6 +51,8 @@ def prepare_run(
     settings: Settings, root: Path, *, scores_images: bool = True, uses_calibration: bool = True
 ) -> Run:
     """Check everything that can be checked before the first weight is loaded.
+
+    With several workloads, `Run.at` finds the run of each; what is returned is the first one's.
 
     Args:
         settings: what was asked for.
@@ -52,67 +70,155 @@ def prepare_run(
     if compiles:
         check_compiler()
     checkpoint = find_checkpoint(settings.checkpoint or default_checkpoint(device))
+    chosen = choose_workloads(settings, checkpoint)
     checkpoint.source.check()
+    concerned = with_references(wanted)
+    for tier in concerned:
+        check_method(tier)
     check_writable(settings.out, _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES)
     _set_up_torch(settings, device)
     environment = describe_environment(device, settings.machine_label, root)
-    store = BaselineStore(
-        settings.baselines,
-        settings.out / "baselines",
-        environment.hardware.key,
-        checkpoint.name,
-        checkpoint.latency.digest,
-    )
-    baseline = _load_baseline(store, settings)
+    weights = describe_weights(concerned, checkpoint)
     _keep_imports_out_of_garbage_collection()
-    identity = checkpoint.source.identity()
-    references = (
-        find_references(settings, store.hardware_key, checkpoint, identity, wanted)
-        if scores_images
-        else None
-    )
-    calibration = (
-        find_calibration(settings, store.hardware_key, checkpoint, identity)
-        if scores_images and uses_calibration
-        else None
-    )
     record = RunRecord(
         SCHEMA,
         new_run_id(),
         environment,
         checkpoint.name,
-        identity,
-        checkpoint.latency,
-        checkpoint.quality,
-        Policy(tolerance=settings.tolerance, multiplicity=len(wanted)),
-        str(store.find()) if baseline else None,
+        weights[None].identity,
+        chosen[0].latency,
+        chosen[0].quality,
+        Policy(tolerance=settings.tolerance, multiplicity=len(wanted) * len(chosen)),
+        None,
     )
-    return Run(
-        settings,
-        device,
-        checkpoint,
-        wanted,
-        store,
-        baseline,
-        references,
-        record,
-        calibration=calibration,
-        _threads_before=threads_before,
-        _compile_cache_before=cache_before,
-    )
+    prepared = _Prepared(settings, device, checkpoint, wanted, weights, record)
+    runs = [
+        prepared.run_of(
+            work,
+            scores_images=scores_images,
+            uses_calibration=scores_images and uses_calibration,
+            _threads_before=threads_before,
+            _compile_cache_before=cache_before,
+        )
+        for work in chosen
+    ]
+    record = replace(record, baseline=str(runs[0].store.find()) if runs[0].baseline else None)
+    for run in runs:
+        run.siblings, run.record, run._comparisons = runs, record, runs[0]._comparisons
+    return runs[0]
 
 
-def _load_baseline(store: BaselineStore, settings: Settings) -> Baseline | None:
+def choose_workloads(settings: Settings, checkpoint: Checkpoint) -> tuple[Workloads, ...]:
+    """The checkpoint's workloads with what was asked for, one for each row of the matrix.
+
+    Raises:
+        SettingsError: two of them time the same work, whose baselines would be one file.
+    """
+    chosen = tuple(checkpoint.workloads(asked) for asked in settings.workloads)
+    for number, work in enumerate(chosen):
+        same = next((each for each in chosen[:number] if each.latency == work.latency), None)
+        if same is not None:
+            raise SettingsError(
+                f"workloads '{same.name}' and '{work.name}' time the same work",
+                hint="leave one of them out of --perf-workload",
+            )
+    return chosen
+
+
+def with_references(wanted: tuple[Tier, ...]) -> tuple[Tier, ...]:
+    """Tiers, and those that make the references of methods of their own; each once."""
+    named = [tier.reference for tier in wanted if tier.reference is not None]
+    return tuple(dict.fromkeys((*wanted, *(find_tiers(named) if named else ()))))
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What the runs of all workloads share."""
+
+    settings: Settings
+    device: Device
+    checkpoint: Checkpoint
+    wanted: tuple[Tier, ...]
+    weights: Mapping[str | None, Weights]
+    record: RunRecord
+
+    def run_of(
+        self, work: Workloads, *, scores_images: bool, uses_calibration: bool, **before: Any
+    ) -> Run:
+        """The run of one workload, with all that its verdicts will be held against."""
+        settings, environment = self.settings, self.record.environment
+        key = environment.hardware.key
+        methods = {
+            tier.name: resolve_method(tier, self.weights, work)
+            for tier in {reference_tier(), *self.wanted}
+        }
+        store = BaselineStore(
+            settings.baselines,
+            settings.out / "baselines",
+            key,
+            self.checkpoint.name,
+            work.latency.digest,
+            work.latency_label,
+        )
+        measured = {tier.name: methods[tier.name] for tier in self.wanted}
+        known = _load_baseline(store, settings, environment, measured)
+        found = (settings, key, self.checkpoint, self.weights[None], work)
+        references = find_references(*found, self.wanted) if scores_images else None
+        calibration = find_calibration(*found) if uses_calibration else None
+        return Run(
+            settings,
+            self.device,
+            self.checkpoint,
+            self.wanted,
+            store,
+            known.baseline,
+            references,
+            self.record,
+            calibration=calibration,
+            workloads=work,
+            methods=methods,
+            refused=known.refused,
+            unknown=known.unknown,
+            **before,
+        )
+
+
+def _load_baseline(
+    store: BaselineStore,
+    settings: Settings,
+    environment: Environment,
+    methods: Mapping[str, Method],
+) -> Comparable:
     # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
     baseline = store.load()
     if settings.update == "replace":
-        return None
-    if baseline is None and settings.missing == "fail" and settings.update is None:
-        raise SettingsError(
-            f"no baseline for {store.hardware_key} in {settings.baselines}",
-            hint="record one: perfsuite record --runs 5, or pass --perf-missing record",
-        )
-    return baseline
+        return Comparable(None)
+    known = comparable(baseline, environment, methods)
+    refused = {name: why for name, why in known.refused.items() if name in methods}
+    if settings.update == "add":
+        for name, why in refused.items():
+            raise BaselineError(
+                f"{store.find()}, tier '{name}', was recorded for {why}: no run can be added to it",
+                hint="record anew with --perf-update, or measure as it was recorded",
+            )
+    elif settings.missing == "fail":
+        _require_baseline(store, settings, known, tuple(methods))
+    return known
+
+
+def _require_baseline(
+    store: BaselineStore, settings: Settings, known: Comparable, names: tuple[str, ...]
+) -> None:
+    hint = "record one: perfsuite record --runs 5, or pass --perf-missing record"
+    if known.baseline is None:
+        problem = f"no baseline for {store.hardware_key} in {settings.baselines}"
+        raise SettingsError(problem, hint=hint)
+    for name in names:
+        if name in known.refused:
+            problem = f"{store.find()}, tier '{name}', was recorded for {known.refused[name]}"
+            raise SettingsError(problem, hint=hint)
+        if name not in known.baseline.tiers:
+            raise SettingsError(f"no baseline of tier '{name}' in {store.find()}", hint=hint)
 
 
 def default_checkpoint(device: Device) -> str:
@@ -139,7 +245,8 @@ def find_references(
     settings: Settings,
     hardware_key: str,
     checkpoint: Checkpoint,
-    identity: str,
+    weights: Weights,
+    work: Workloads,
     wanted: tuple[Tier, ...],
 ) -> References | None:
     """References of a checkpoint: of any hardware, of this hardware, or recorded here before.
@@ -151,7 +258,7 @@ def find_references(
         ReferenceImageError: they are damaged or of something else, or none of this run's tiers
             can make them.
     """
-    name = checkpoint.name
+    name = labelled(checkpoint.name, work.quality_label)
     for folder in (
         settings.baselines / "references" / name,
         settings.baselines / hardware_key / "references" / name,
@@ -159,18 +266,28 @@ def find_references(
     ):
         if (folder / MANIFEST).is_file():
             return load_references(
-                folder, checkpoint=name, identity=identity, workload=checkpoint.quality
+                folder,
+                checkpoint=checkpoint.name,
+                identity=weights.identity,
+                workload=work.quality,
+                configuration=weights.configuration,
+                options=work.options,
             )
     if wanted[0].parent is not None:
         raise ReferenceImageError(
-            f"checkpoint '{name}' has no reference images yet",
-            hint=f"perfsuite record-references {name}, or begin --perf-tiers with fp32",
+            f"checkpoint '{checkpoint.name}' has no reference images of this workload yet",
+            hint=f"perfsuite record-references {checkpoint.name}{work.options}, "
+            "or begin --perf-tiers with fp32",
         )
     return None
 
 
 def find_calibration(
-    settings: Settings, hardware_key: str, checkpoint: Checkpoint, identity: str
+    settings: Settings,
+    hardware_key: str,
+    checkpoint: Checkpoint,
+    weights: Weights,
+    work: Workloads,
 ) -> Calibration | None:
     """Thresholds of the quality gate for a checkpoint; None if it was never calibrated.
 
@@ -179,10 +296,12 @@ def find_calibration(
     """
     key = None if checkpoint.portable_references else hardware_key
     return load_calibration(
-        calibration_path(settings.baselines, checkpoint.name, key),
+        calibration_path(settings.baselines, checkpoint.name, key, work.quality_label),
         checkpoint=checkpoint.name,
-        identity=identity,
-        workload=checkpoint.quality,
+        identity=weights.identity,
+        workload=work.quality,
+        configuration=weights.configuration,
+        options=work.options,
     )
 
 

@@ -23,6 +23,7 @@ from perfsuite.errors import ReferenceImageError
 from perfsuite.images.generate import GeneratedImage, deterministically
 from perfsuite.images.metrics import Latents, Pixels, as_eight_bits
 from perfsuite.results.machine import Environment
+from perfsuite.results.method import differing_components
 from perfsuite.storage import read_json, write_json, write_whole
 from perfsuite.workload import Shot, Workload
 
@@ -60,6 +61,7 @@ class Manifest:
         images: one file for each shot of the workload, in its order.
         latents: final latents, tensors named by the shot's index.
         pixels: float32 pixels of the exactness shots, tensors named by the shot's index.
+        configuration: of each component, its class and a digest; None where it is not known.
     """
 
     schema: int
@@ -70,6 +72,7 @@ class Manifest:
     images: tuple[StoredFile, ...]
     latents: StoredFile
     pixels: StoredFile
+    configuration: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,14 +117,30 @@ def references_of(images: Iterable[GeneratedImage], workload: Workload) -> Refer
 
 
 def load_references(
-    folder: Path, *, checkpoint: str, identity: str, workload: Workload
+    folder: Path,
+    *,
+    checkpoint: str,
+    identity: str,
+    workload: Workload,
+    configuration: dict[str, str] | None = None,
+    options: str = "",
 ) -> References:
     """Load and check a set of references.
 
+    Args:
+        folder: where they lie.
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        workload: the quality workload.
+        configuration: of its components; None where it is not known.
+        options: how the command that makes them anew is told the workload.
+
     Raises:
-        ReferenceImageError: incomplete, damaged, or made from other weights or another workload.
+        ReferenceImageError: incomplete, damaged, or made from other weights or configurations, or
+            for another workload.
     """
-    hint = f"restore it from version control, or perfsuite record-references {checkpoint}"
+    mend = f"perfsuite record-references {checkpoint}{options}"
+    hint = f"restore it from version control, or {mend}"
     manifest = read_json(
         folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=hint
     )
@@ -129,12 +148,13 @@ def load_references(
         ("checkpoint", manifest.checkpoint, checkpoint),
         ("weights", manifest.identity, identity),
         ("workload", manifest.workload.digest, workload.digest),
+        *differing_components(manifest.configuration, configuration),
     )
     for what, found, wanted in expected:
         if found != wanted:
             raise ReferenceImageError(
                 f"{folder} was recorded for {what} {found}, this is {wanted}",
-                hint=f"perfsuite record-references {checkpoint}",
+                hint=mend,
             )
     shots = tuple(workload.shots())
     if len(manifest.images) != len(shots):
@@ -156,6 +176,8 @@ def record_references(
     environment: Environment,
     images: Iterable[GeneratedImage],
     progress: Callable[[int], None] = lambda done: None,
+    configuration: dict[str, str] | None = None,
+    options: str = "",
 ) -> References:
     """Store images as they are made, and the manifest when all are there.
 
@@ -181,9 +203,17 @@ def record_references(
         tuple(files),
         _store(folder, LATENTS, save_tensors(latents)),
         _store(folder, PIXELS, save_tensors(pixels)),
+        configuration,
     )
     write_json(folder / MANIFEST, manifest)
-    return load_references(folder, checkpoint=checkpoint, identity=identity, workload=workload)
+    return load_references(
+        folder,
+        checkpoint=checkpoint,
+        identity=identity,
+        workload=workload,
+        configuration=configuration,
+        options=options,
+    )
 
 
 def encode_png(pixels: Pixels) -> bytes:

@@ -12,7 +12,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +20,7 @@ import torch
 from safetensors.numpy import save_file
 
 import perfsuite
-from perfsuite.checkpoints import Checkpoint, find_checkpoint
+from perfsuite.checkpoints import find_checkpoint
 from perfsuite.device import find_device
 from perfsuite.errors import head_of
 from perfsuite.images.generate import generate, run
@@ -49,6 +48,7 @@ from perfsuite.workers.protocol import (
     decode_request,
     encode,
 )
+from perfsuite.workload import Workloads
 
 FEWEST_WARMUPS = 3
 MOST_WARMUPS = 12
@@ -115,10 +115,11 @@ class Workbench:
             torch.set_num_threads(request.threads)
         device = find_device(request.device)
         (tier,) = find_tiers([request.tier])
-        built = build_tier(tier, _checkpoint(request), device)
+        workloads = Workloads(request.latency, request.quality)
+        built = build_tier(tier, find_checkpoint(request.checkpoint), device, workloads=workloads)
         self._tier = built
-        shot = next(request.latency.shots())
-        self._image = lambda **options: run(built.pipeline, request.latency, shot, **options)
+        shot = next(built.latency.shots())
+        self._image = lambda **options: run(built.pipeline, built.latency, shot, **options)
         first_image_s = device.timed(self._image)[0]
         self._graphs_at_first = compiled_graphs()
         used, free = _device_memory() if device.is_accelerator else (None, None)
@@ -175,7 +176,7 @@ class Workbench:
 
     def _make_images(self, path: Path) -> ImagesMade:
         built = self._built
-        workload = built.checkpoint.quality
+        workload = built.quality
         images = [generate(built.pipeline, workload, shot) for shot in workload.shots()]
         # safetensors writes an array's memory as it lies, whatever its strides say: hence copies.
         tensors = {f"pixels {image.shot.index}": image.pixels.copy("C") for image in images}
@@ -226,12 +227,6 @@ def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
         with quietly():
             reply = bench.answer(decode_request(line), pause)
         replies.write(encode(reply))
-
-
-def _checkpoint(request: Build) -> Checkpoint:
-    """The checkpoint, with the work that the gate has set for both arms."""
-    found = find_checkpoint(request.checkpoint)
-    return replace(found, latency=request.latency, quality=request.quality)
 
 
 def _device_memory() -> tuple[int, int | None]:

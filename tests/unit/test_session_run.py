@@ -46,7 +46,7 @@ def a_run(folder: Path, differences: dict[str, float]) -> Run:
         None,
         None,
         record(*results),
-        _comparisons=comparisons,
+        _comparisons={(tier, None): each for tier, each in comparisons.items()},
     )
 
 

@@ -177,8 +177,8 @@ def test_a_truncated_file_stops_the_run_and_is_not_overwritten(
 
 def test_a_newer_baseline_is_not_overwritten(store: BaselineStore) -> None:
     path = save(store, recorded_run())
-    newer = path.read_text().replace('"schema": 1', '"schema": 2')
+    newer = path.read_text().replace(f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}')
     path.write_text(newer)
-    with pytest.raises(BaselineError, match="has schema 2"):
+    with pytest.raises(BaselineError, match=f"has schema {SCHEMA + 1}"):
         save(store, recorded_run("2"))
     assert path.read_text() == newer
