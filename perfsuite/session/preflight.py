@@ -275,7 +275,8 @@ def find_references(
             )
     if wanted[0].parent is not None:
         raise ReferenceImageError(
-            f"checkpoint '{checkpoint.name}' has no reference images of this workload yet",
+            f"checkpoint '{checkpoint.name}' has no reference images yet"
+            + (" of this workload" if work.quality_label else ""),
             hint=f"perfsuite record-references {checkpoint.name}{work.options}, "
             "or begin --perf-tiers with fp32",
         )
