@@ -221,7 +221,7 @@ def test_the_same_method_may_be_compared_and_is_stored(store: BaselineStore) -> 
     assert known.baseline.tiers["fp32"].runs[0].method == METHOD
 
 
-CHANGED = [
+CHANGED: list[tuple[dict[str, Any], str]] = [
     ({"checkpoint": "ssd"}, "checkpoint pocket, this is ssd"),
     (
         {"identity": "sha256:ffffffffffff"},
