@@ -7,32 +7,21 @@ from pathlib import Path
 
 from perfsuite.ab.block import Work
 from perfsuite.ab.images import ArmImages
-from perfsuite.checkpoints import Checkpoint, checkpoint_names, find_checkpoint
-from perfsuite.device import Device, find_device, usable_cores
+from perfsuite.checkpoints import checkpoint_names
+from perfsuite.device import Device, usable_cores
 from perfsuite.environment import describe_environment
 from perfsuite.errors import SettingsError
-from perfsuite.ladder import (
-    Tier,
-    check_method,
-    describe_weights,
-    find_tiers,
-    is_compiled,
-    reference_tier,
-    tiers,
-)
+from perfsuite.ladder import Tier, is_compiled, reference_tier
 from perfsuite.results.ab import ArmFacts, GateRecord
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
 from perfsuite.session.preflight import (
-    check_compiler,
-    choose_workloads,
     find_calibration,
     find_references,
     new_run_id,
-    with_references,
 )
+from perfsuite.session.subject import find_subject
 from perfsuite.settings import Settings
-from perfsuite.storage import check_writable
 from perfsuite.workers.protocol import Build
 from perfsuite.workload import Workloads
 
@@ -70,19 +59,11 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
-    device = find_device(settings.device)
-    wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    if any(is_compiled(tier) for tier in wanted):
-        check_compiler()
+    subject = find_subject(settings, default="pocket", needed_bytes=_NEEDED_BYTES)
+    device, wanted, checkpoint = subject.device, subject.tiers, subject.checkpoint
+    asked, weights = _one_workload(subject.workloads), subject.weights[None]
     name = settings.checkpoint or "pocket"
-    checkpoint = find_checkpoint(name)
-    asked = _one_workload(settings, checkpoint)
-    checkpoint.source.check()
-    for tier in with_references(wanted):
-        check_method(tier)
-    check_writable(settings.out, _NEEDED_BYTES)
     environment = describe_environment(device, settings.machine_label, root)
-    weights = describe_weights((), checkpoint)[None]
     key = environment.hardware.key
     policy = PairedPolicy(
         settings.tolerance, multiplicity=sum(_timed_verdicts(each) for each in wanted)
@@ -126,8 +107,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     return GatePlan(wanted, work, images, record, settings.out)
 
 
-def _one_workload(settings: Settings, checkpoint: Checkpoint) -> Workloads:
-    chosen = choose_workloads(settings, checkpoint)
+def _one_workload(chosen: tuple[Workloads, ...]) -> Workloads:
     if len(chosen) > 1:
         names = ", ".join(each.name for each in chosen)
         raise SettingsError(

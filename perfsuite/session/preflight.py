@@ -6,29 +6,23 @@ import datetime
 import gc
 import os
 import secrets
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from perfsuite.checkpoints import Checkpoint, find_checkpoint
-from perfsuite.device import Device, find_device
+from perfsuite.checkpoints import Checkpoint
+from perfsuite.device import Device
 from perfsuite.environment import describe_environment
-from perfsuite.errors import BaselineError, CompilerMissing, ReferenceImageError, SettingsError
+from perfsuite.errors import BaselineError, ReferenceImageError, SettingsError
 from perfsuite.images.calibration import calibration_path, load_calibration
 from perfsuite.ladder import (
     Tier,
     Weights,
-    check_method,
-    describe_weights,
-    find_tiers,
-    is_compiled,
     reference_tier,
     resolve_method,
-    tiers,
 )
 from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
@@ -37,14 +31,11 @@ from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
 from perfsuite.session.run import COMPILE_CACHE, Run
+from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings
-from perfsuite.storage import check_writable
 from perfsuite.stores.baselines import BaselineStore, Comparable, comparable
 from perfsuite.stores.references import MANIFEST, References, load_references
 from perfsuite.workload import Workloads, labelled
-
-_RECORD_BYTES = 16 << 20
-_COMPILE_CACHE_BYTES = 256 << 20
 
 
 def prepare_run(
@@ -64,37 +55,28 @@ def prepare_run(
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
     threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
-    device = find_device(settings.device)
-    wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    compiles = any(is_compiled(tier) for tier in wanted)
-    if compiles:
-        check_compiler()
-    checkpoint = find_checkpoint(settings.checkpoint or default_checkpoint(device))
-    chosen = choose_workloads(settings, checkpoint)
-    checkpoint.source.check()
-    concerned = with_references(wanted)
-    for tier in concerned:
-        check_method(tier)
-    check_writable(settings.out, _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES)
-    _set_up_torch(settings, device)
-    environment = describe_environment(device, settings.machine_label, root)
-    weights = describe_weights(concerned, checkpoint)
+    subject = find_subject(settings)
+    _set_up_torch(settings, subject.device)
+    environment = describe_environment(subject.device, settings.machine_label, root)
     _keep_imports_out_of_garbage_collection()
+    chosen = subject.workloads
     record = RunRecord(
         SCHEMA,
         new_run_id(),
         environment,
-        checkpoint.name,
-        weights[None].identity,
+        subject.checkpoint.name,
+        subject.weights[None].identity,
         chosen[0].latency,
         chosen[0].quality,
-        Policy(tolerance=settings.tolerance, multiplicity=len(wanted) * len(chosen)),
+        Policy(tolerance=settings.tolerance, multiplicity=len(subject.tiers) * len(chosen)),
         None,
     )
-    prepared = _Prepared(settings, device, checkpoint, wanted, weights, record)
     runs = [
-        prepared.run_of(
+        _run_of(
             work,
+            subject,
+            settings,
+            record,
             scores_images=scores_images,
             uses_calibration=scores_images and uses_calibration,
             _threads_before=threads_before,
@@ -108,79 +90,50 @@ def prepare_run(
     return runs[0]
 
 
-def choose_workloads(settings: Settings, checkpoint: Checkpoint) -> tuple[Workloads, ...]:
-    """The checkpoint's workloads with what was asked for, one for each row of the matrix.
-
-    Raises:
-        SettingsError: two of them time the same work, whose baselines would be one file.
-    """
-    chosen = tuple(checkpoint.workloads(asked) for asked in settings.workloads)
-    for number, work in enumerate(chosen):
-        same = next((each for each in chosen[:number] if each.latency == work.latency), None)
-        if same is not None:
-            raise SettingsError(
-                f"workloads '{same.name}' and '{work.name}' time the same work",
-                hint="leave one of them out of --perf-workload",
-            )
-    return chosen
-
-
-def with_references(wanted: tuple[Tier, ...]) -> tuple[Tier, ...]:
-    """Tiers, and those that make the references of methods of their own; each once."""
-    named = [tier.reference for tier in wanted if tier.reference is not None]
-    return tuple(dict.fromkeys((*wanted, *(find_tiers(named) if named else ()))))
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """What the runs of all workloads share."""
-
-    settings: Settings
-    device: Device
-    checkpoint: Checkpoint
-    wanted: tuple[Tier, ...]
-    weights: Mapping[str | None, Weights]
-    record: RunRecord
-
-    def run_of(
-        self, work: Workloads, *, scores_images: bool, uses_calibration: bool, **before: Any
-    ) -> Run:
-        """The run of one workload, with all that its verdicts will be held against."""
-        settings, environment = self.settings, self.record.environment
-        key = environment.hardware.key
-        methods = {
-            tier.name: resolve_method(tier, self.weights, work)
-            for tier in {reference_tier(), *self.wanted}
-        }
-        store = BaselineStore(
-            settings.baselines,
-            settings.out / "baselines",
-            key,
-            self.checkpoint.name,
-            work.latency.digest,
-            work.latency_label,
-        )
-        measured = {tier.name: methods[tier.name] for tier in self.wanted}
-        known = _load_baseline(store, settings, environment, measured)
-        found = (settings, key, self.checkpoint, self.weights[None], work)
-        references = find_references(*found, self.wanted) if scores_images else None
-        calibration = find_calibration(*found) if uses_calibration else None
-        return Run(
-            settings,
-            self.device,
-            self.checkpoint,
-            self.wanted,
-            store,
-            known.baseline,
-            references,
-            self.record,
-            calibration=calibration,
-            workloads=work,
-            methods=methods,
-            refused=known.refused,
-            unknown=known.unknown,
-            **before,
-        )
+def _run_of(
+    work: Workloads,
+    subject: Subject,
+    settings: Settings,
+    record: RunRecord,
+    *,
+    scores_images: bool,
+    uses_calibration: bool,
+    **before: Any,
+) -> Run:
+    """The run of one workload, with all that its verdicts will be held against."""
+    checkpoint, wanted = subject.checkpoint, subject.tiers
+    key = record.environment.hardware.key
+    methods = {
+        tier.name: resolve_method(tier, subject.weights, work)
+        for tier in {reference_tier(), *wanted}
+    }
+    store = BaselineStore(
+        settings.baselines,
+        settings.out / "baselines",
+        key,
+        checkpoint.name,
+        work.latency.digest,
+        work.latency_label,
+    )
+    measured = {tier.name: methods[tier.name] for tier in wanted}
+    known = _load_baseline(store, settings, record.environment, measured)
+    found = (settings, key, checkpoint, subject.weights[None], work)
+    return Run(
+        settings,
+        subject.device,
+        checkpoint,
+        wanted,
+        store,
+        known.baseline,
+        find_references(*found, wanted) if scores_images else None,
+        record,
+        calibration=find_calibration(*found) if uses_calibration else None,
+        workloads=work,
+        methods=methods,
+        refused=known.refused,
+        unknown=known.unknown,
+        **before,
+    )
 
 
 def _load_baseline(
@@ -219,26 +172,6 @@ def _require_baseline(
             raise SettingsError(problem, hint=hint)
         if name not in known.baseline.tiers:
             raise SettingsError(f"no baseline of tier '{name}' in {store.find()}", hint=hint)
-
-
-def default_checkpoint(device: Device) -> str:
-    """The trained miniature on a CPU, SDXL itself on an accelerator."""
-    return "sdxl" if device.is_accelerator else "pocket"
-
-
-def check_compiler() -> None:
-    """See that inductor will find a C++ compiler.
-
-    Raises:
-        CompilerMissing: it will not.
-    """
-    chosen = os.environ.get("CXX")
-    candidates = [chosen] if chosen else ["g++", "clang++"]
-    if not any(shutil.which(candidate) for candidate in candidates):
-        raise CompilerMissing(
-            f"no C++ compiler ({' or '.join(candidates)}) for the compiled tiers",
-            hint="install g++, set CXX, or leave them out: --perf-tiers fp32,bf16,sdpa",
-        )
 
 
 def find_references(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from perfsuite.ab.plan import prepare_gate
 from perfsuite.checkpoints import Checkpoint, find_checkpoint, registry
 from perfsuite.errors import (
     BaselineError,
@@ -218,6 +219,27 @@ def test_workloads_that_time_the_same_work_are_refused(tmp_path: Path, prepare: 
     (tmp_path / "pyproject.toml").write_text(f"{MATRIX}[tool.perfsuite.workloads.w]\nsteps = 30\n")
     with pytest.raises(SettingsError, match="workloads 'default' and 'w' time the same work"):
         prepare(workload="default,w")
+
+
+def test_a_gate_asks_both_arms_for_the_workload_that_was_chosen(
+    model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(MATRIX)
+    asked = {"checkpoint": str(model), "tiers": "fp32", "device": "cpu", "workload": "wide"}
+    settings = resolve_settings({**asked, "steps": "3", "batch": "2"}, tmp_path)
+    plan = prepare_gate(settings, ".", ".", tmp_path)
+    latency, quality = plan.work.request.latency, plan.work.request.quality
+    assert (latency.width, latency.height, latency.steps, latency.batch_size) == (128, 64, 3, 2)
+    assert (quality.width, quality.height, quality.steps, quality.batch_size) == (128, 64, 3, 1)
+    assert (plan.record.latency_workload, plan.images.workload) == (latency, quality)
+
+
+def test_a_gate_has_one_workload(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(MATRIX)
+    asked = {"checkpoint": str(model), "tiers": "fp32", "workload": "default,wide"}
+    settings = resolve_settings(asked, tmp_path)
+    with pytest.raises(SettingsError, match="not on default, wide: name one: --workload NAME"):
+        prepare_gate(settings, ".", ".", tmp_path)
 
 
 def record_some(run: Run, folder: Path) -> None:
