@@ -19,6 +19,7 @@ from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import Progress, ProgressLine
 from perfsuite.settings import OPTIONS, Settings, resolve_settings
+from perfsuite.workload import DEFAULT_WORKLOAD
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -74,15 +75,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test runs once for each tier that it is for, grouped by tier over all modules."""
+    """A test runs once for each tier that it is for, grouped by tier over all modules.
+
+    With several workloads it runs once for each of them, too.
+    """
+    _once_for_each_tier(metafunc)
+    workloads = metafunc.config.stash[_SETTINGS].workloads
+    if len(workloads) > 1 and "perf_workload" in metafunc.fixturenames:
+        # After the tiers, so that a test's id is `fp32-NAME`.
+        names = [each.name or DEFAULT_WORKLOAD for each in workloads]
+        metafunc.parametrize("perf_workload", names, indirect=True, scope="session")
+
+
+def _once_for_each_tier(metafunc: pytest.Metafunc) -> None:
     asked = {_TIER_FIXTURE, "exactness_verdict", "layers_verdict"} & set(metafunc.fixturenames)
     if not asked:
         return
-    names = metafunc.config.stash[_SETTINGS].tiers
+    selected = metafunc.config.stash[_SETTINGS].tiers
     with quietly():
         from perfsuite.ladder import changes_layers, find_tiers, has_exactness, tiers
     try:
-        chosen = find_tiers(names) if names else tiers()
+        chosen = find_tiers(selected) if selected else tiers()
     except PerfsuiteError:
         # Raised here it would be a collection error of every module; prepare_run says it once.
         chosen = tiers()
@@ -178,20 +191,25 @@ def pytest_terminal_summary(
 
 
 @pytest.fixture(scope="session")
-def perf_run(pytestconfig: pytest.Config) -> Run:
-    """The session under way: settings, device, checkpoint, baselines and record."""
-    return pytestconfig.stash[_RUN]
+def perf_workload(request: pytest.FixtureRequest) -> str | None:
+    """Name of the workload that is measured; None where there is only one."""
+    name: str | None = getattr(request, "param", None)
+    return name
+
+
+@pytest.fixture(scope="session")
+def perf_run(pytestconfig: pytest.Config, perf_workload: str | None) -> Run:
+    """The session under way, at one workload: settings, checkpoint, baselines and record."""
+    return pytestconfig.stash[_RUN].at(perf_workload)
 
 
 @pytest.fixture(scope="session")
 def tier(request: pytest.FixtureRequest, perf_run: Run) -> Iterator[BuiltTier]:
     """A tier's pipeline, built once per session and freed before the next is built."""
-    from perfsuite.ladder import build_tier
-
     row = request.param
     perf_run.start_tier(row)
     with _working(request.config, perf_run, row):
-        built = build_tier(row, perf_run.checkpoint, perf_run.device)
+        built = perf_run.build(row)
     perf_run.note_built(built)
     yield built
     built.close()

@@ -14,6 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from perfsuite.errors import SettingsError
+from perfsuite.workload import Overrides
+from perfsuite.workload_options import (
+    choose_workloads,
+    parse_count,
+    parse_guidance,
+    parse_prompt,
+    parse_size,
+    parse_workload_names,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,6 +51,8 @@ class Settings:
             accelerator.
         strict: whether inconclusive and invalid verdicts fail.
         only: None, `latency` or `quality`: tests of the other are left out.
+        workloads: what is asked for instead of the checkpoint's own workloads, one for each row of
+            the matrix.
     """
 
     device: str
@@ -57,6 +68,7 @@ class Settings:
     threads: int | None
     strict: bool
     only: str | None
+    workloads: tuple[Overrides, ...] = (Overrides(),)
 
 
 @dataclass(frozen=True)
@@ -200,6 +212,18 @@ OPTIONS = (
         "in CI (where $CI is set) a missing baseline fails, before anything is measured",
         None,
     ),
+    Option(
+        "workload",
+        parse_workload_names,
+        None,
+        "workloads to measure: default, or those of [tool.perfsuite.workloads.NAME] tables",
+        "NAMES",
+    ),
+    Option("steps", parse_count, None, "denoising steps (the checkpoint's)", "N"),
+    Option("guidance", parse_guidance, None, "classifier-free guidance (the checkpoint's)", "G"),
+    Option("size", parse_size, None, "pixels, e.g. 1024x768 (the checkpoint's)", "WxH"),
+    Option("batch", parse_count, None, "images per call that is timed (1)", "N"),
+    Option("prompt", parse_prompt, None, "prompt that is timed (the checkpoint's)", "TEXT"),
 )
 
 
@@ -227,6 +251,7 @@ def resolve_settings(given: Mapping[str, Any], root: Path) -> Settings:
         threads=values["threads"],
         strict=values["strict"],
         only=values["only"],
+        workloads=choose_workloads(values, table.get("workloads", {})),
     )
 
 
@@ -269,7 +294,7 @@ def _project_table(path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"[tool.perfsuite] in {path} is not a table", hint="write one 'key = value' a line"
         )
-    known = [option.name for option in OPTIONS]
+    known = [*(option.name for option in OPTIONS), "workloads"]
     for key in table:
         if key not in known:
             raise SettingsError(

@@ -15,7 +15,7 @@ from perfsuite.checkpoints.layout import single_file
 from perfsuite.checkpoints.random import RandomSdxlSource
 from perfsuite.errors import CheckpointError
 from perfsuite.results.method import Configuration
-from perfsuite.workload import Workload
+from perfsuite.workload import Overrides, Workload, Workloads
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
@@ -80,6 +80,10 @@ class Checkpoint:
     quality: Workload
     about: str
     portable_references: bool = False
+
+    def workloads(self, asked: Overrides = Overrides()) -> Workloads:  # noqa: B008
+        """The checkpoint's own workloads, with what a person asks for instead."""
+        return Workloads(self.latency, self.quality).changed(asked)
 
 
 def _sdxl_workloads() -> tuple[Workload, Workload]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, progress_line, publish, show
+from perfsuite.cli.common import ended_like_ctrl_c, progress_line, publish, show, workload_options
 from perfsuite.cli.gate import BUDGET_S, COULD_NOT_RUN, INTERRUPTED, open_workers
 from perfsuite.errors import GateError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
@@ -47,6 +47,7 @@ _SHORT_S = 1.0
 @click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")
 @click.option("--out", default=None, help="Folder for bisections/, gates/, envs/ (.perfsuite).")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@workload_options
 def bisect(
     good: str, bad: str, tier: str | None, metric: str | None, markdown: Path | None, **given: Any
 ) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from perfsuite.cli.bisect import bisect
-from perfsuite.cli.common import prepare, progress_line
+from perfsuite.cli.common import prepare, progress_line, workload_options
 from perfsuite.cli.gate import gate
 from perfsuite.cli.quality import calibrate_quality
 from perfsuite.cli.selftest import selftest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import quietly
+from perfsuite.workload import labelled
 
 
 class _Commands(click.Group):
@@ -73,23 +74,22 @@ def record(runs: int, pytest_arguments: tuple[str, ...]) -> None:
 @click.argument("checkpoint", default="pocket")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--baselines", default="baselines", show_default=True, help="Folder to write to.")
-def record_references(checkpoint: str, device: str, baselines: str) -> None:
+@workload_options
+def record_references(checkpoint: str, device: str, baselines: str, **workload: Any) -> None:
     """Make the fp32 reference images and latents of a checkpoint."""
-    run = prepare(checkpoint, None, device, baselines, scores_images=False)
-    from perfsuite.ladder import build_tier, reference_tier
+    first = prepare(checkpoint, None, device, baselines, scores_images=False, **workload)
+    from perfsuite.ladder import reference_tier
 
-    name = run.checkpoint.name
-    keyed = Path(run.store.hardware_key, "references", name)
-    portable = Path("references", name)
-    folder = run.settings.baselines / (portable if run.checkpoint.portable_references else keyed)
-    with (
-        progress_line() as line,
-        build_tier(reference_tier(), run.checkpoint, run.device) as fp32,
-        quietly(),
-    ):
-        line.begin("references")
-        references = run.record_references(fp32, folder, line.update)
-    click.echo(f"{len(references.images)} reference images in {references.folder}")
+    for run in first.siblings:
+        name = labelled(run.checkpoint.name, run.work.quality_label)
+        keyed = Path(run.store.hardware_key, "references", name)
+        portable = Path("references", name)
+        is_portable = run.checkpoint.portable_references
+        folder = run.settings.baselines / (portable if is_portable else keyed)
+        with progress_line() as line, run.build(reference_tier()) as fp32, quietly():
+            line.begin("references")
+            references = run.record_references(fp32, folder, line.update)
+        click.echo(f"{len(references.images)} reference images in {references.folder}")
 
 
 main.add_command(gate)

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,14 @@ def prepare(
     *,
     scores_images: bool = True,
     uses_calibration: bool = True,
+    **workload: Any,
 ) -> Run:
-    """A session for a command, from its options and `[tool.perfsuite]`."""
+    """A session for a command, from its options and `[tool.perfsuite]`.
+
+    With several workloads it is the first one's run; `siblings` are all of them.
+    """
     given: dict[str, Any] = {
+        **workload,
         "checkpoint": checkpoint,
         "tiers": tiers,
         "device": device,
@@ -51,6 +56,23 @@ def prepare(
     return prepare_run(
         settings, root, scores_images=scores_images, uses_calibration=uses_calibration
     )
+
+
+def workload_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose a workload, as pytest has them with `--perf-` before."""
+    for name, metavar, about in reversed(_WORKLOAD_OPTIONS):
+        command = click.option(f"--{name}", default=None, metavar=metavar, help=about)(command)
+    return command
+
+
+_WORKLOAD_OPTIONS = (
+    ("workload", "NAME", "A [tool.perfsuite.workloads.NAME] table."),
+    ("steps", "N", "Denoising steps."),
+    ("guidance", "G", "Classifier-free guidance."),
+    ("size", "WxH", "Pixels, e.g. 1024x768."),
+    ("batch", "N", "Images per call that is timed."),
+    ("prompt", "TEXT", "Prompt that is timed."),
+)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, publish, show
+from perfsuite.cli.common import ended_like_ctrl_c, publish, show, workload_options
 from perfsuite.errors import GateError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
@@ -39,6 +39,7 @@ INTERRUPTED = 130
 @click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")
 @click.option("--out", default=None, help="Folder for gates/ and envs/ (.perfsuite).")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@workload_options
 def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> None:
     """Hold two environments against each other, tier by tier, in one verdict.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import prepare, progress_line
+from perfsuite.cli.common import prepare, progress_line, workload_options
 from perfsuite.errors import CalibrationError
 from perfsuite.libraries import quietly
 
@@ -21,14 +21,20 @@ if TYPE_CHECKING:
 @click.option("--seeds", default=8, show_default=True, type=click.IntRange(2, 100))
 @click.option("--device", default="auto", show_default=True)
 @click.option("--baselines", default="baselines", show_default=True, help="Folder to write to.")
+@workload_options
 def calibrate_quality(
-    checkpoint: str, tiers: str | None, seeds: int, device: str, baselines: str
+    checkpoint: str, tiers: str | None, seeds: int, device: str, baselines: str, **workload: Any
 ) -> None:
     """Set the quality gate's thresholds from what the healthy tiers score."""
-    run = prepare(checkpoint, tiers, device, baselines, uses_calibration=False)
-    run.calibration = _known_calibration(run)
+    first = prepare(checkpoint, tiers, device, baselines, uses_calibration=False, **workload)
+    for run in first.siblings:
+        _calibrate(run, seeds)
+
+
+def _calibrate(run: Run, seeds: int) -> None:
     from perfsuite.session.calibrate import calibrate
 
+    run.calibration = _known_calibration(run)
     with progress_line() as line, quietly():
         calibration = calibrate(run, seeds, line.begin, line.update)
     for name, tier in calibration.tiers.items():
@@ -43,10 +49,12 @@ def calibrate_quality(
 
 def _known_calibration(run: Run) -> Calibration | None:
     """Thresholds of these weights; what cannot be used is about to be replaced."""
+    from perfsuite.ladder import describe_weights
     from perfsuite.session.preflight import find_calibration
 
-    key, identity = run.store.hardware_key, run.record.identity
+    weights = describe_weights((), run.checkpoint)[None]
+    key = run.store.hardware_key
     try:
-        return find_calibration(run.settings, key, run.checkpoint, identity)
+        return find_calibration(run.settings, key, run.checkpoint, weights, run.work)
     except CalibrationError:
         return None

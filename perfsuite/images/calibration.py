@@ -33,9 +33,10 @@ from perfsuite.results.images import (
     Thresholds,
     TierCalibration,
 )
+from perfsuite.results.method import Configuration, differences
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.storage import read_json
-from perfsuite.workload import Workload
+from perfsuite.workload import Workload, labelled
 
 FALSE_ALARM_RATE = 1e-4
 """Probability that one threshold fails a healthy tier in one run, if errors are log-normal."""
@@ -51,21 +52,45 @@ SMALLEST_ERROR = 1e-7
 """Errors below this are rounding of the metric itself."""
 
 
-def calibration_path(baselines: Path, checkpoint: str, hardware_key: str | None) -> Path:
-    """Where a checkpoint's thresholds lie; by hardware where its references are."""
+def calibration_path(
+    baselines: Path, checkpoint: str, hardware_key: str | None, label: str | None = None
+) -> Path:
+    """Where a checkpoint's thresholds lie; by hardware where its references are.
+
+    Args:
+        baselines: folder of baselines, references and thresholds.
+        checkpoint: names the checkpoint.
+        hardware_key: names the hardware; None where references hold on any.
+        label: of a workload that is not the checkpoint's own.
+    """
     folder = baselines / hardware_key if hardware_key else baselines
-    return folder / "quality" / f"{checkpoint}.json"
+    return folder / "quality" / f"{labelled(checkpoint, label)}.json"
 
 
 def load_calibration(
-    path: Path, *, checkpoint: str, identity: str, workload: Workload
+    path: Path,
+    *,
+    checkpoint: str,
+    identity: str,
+    workload: Workload,
+    configuration: Configuration | None = None,
+    options: str = "",
 ) -> Calibration | None:
     """Thresholds of a checkpoint; None if there are none.
 
+    Args:
+        path: of the file.
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        workload: the quality workload.
+        configuration: of the checkpoint; None where it is not known.
+        options: how the command that makes them anew is told the workload.
+
     Raises:
-        CalibrationError: damaged, or measured for other weights or another workload.
+        CalibrationError: damaged, or measured for other weights or configurations, or for another
+            workload.
     """
-    hint = f"perfsuite calibrate-quality {checkpoint}"
+    hint = f"perfsuite calibrate-quality {checkpoint}{options}"
     if not path.exists():
         return None
     found = read_json(
@@ -74,6 +99,10 @@ def load_calibration(
     expected = (
         ("weights", found.identity, identity),
         ("workload", found.workload, workload.digest),
+        *(
+            (each.what, each.recorded, each.here)
+            for each in differences(found.configuration, configuration)
+        ),
     )
     for what, known, wanted in expected:
         if known != wanted:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from perfsuite.results.reasons import Incomparable
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -19,37 +21,22 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class ChangeSummary:
-    """One change that a tier makes.
+class Published:
+    """What others have published of a tier.
 
     Attributes:
-        name: of its function.
-        exact: whether only rounding may differ after it.
-        about: one line for people.
+        seconds: per image.
+        source: where it stands.
+        hardware: what it was measured on.
+        work: what was timed.
+        peak_bytes: the most memory in use at once; None where it was not published.
     """
 
-    name: str
-    exact: bool
-    about: str
-
-
-@dataclass(frozen=True)
-class TierSummary:
-    """A row of the ladder, for people.
-
-    Attributes:
-        name: of the tier.
-        parent: the tier that it stands on; None for the reference tier.
-        why: one line: what it does and why.
-        published_s: seconds per image where it was published; None if it was not.
-        changes: what it adds to its parent, in the order in which it is done.
-    """
-
-    name: str
-    parent: str | None
-    why: str
-    published_s: float | None
-    changes: tuple[ChangeSummary, ...]
+    seconds: float
+    source: str
+    hardware: str
+    work: str
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,17 +66,91 @@ class Configuration:
     components: tuple[ComponentDigest, ...]
     tokenizers: str
 
-    def differences(self, before: Configuration) -> tuple[str, ...]:
-        """What is not as it was, one line each.
 
-        Args:
-            before: what this configuration is held against.
-        """
-        found = []
-        if self.scheduler != before.scheduler:
-            found.append(f"scheduler is {self.scheduler}, was {before.scheduler}")
-        changed = {each.name for each in {*self.components} ^ {*before.components}}
-        found += [f"config of {name} differs" for name in sorted(changed)]
-        if self.tokenizers != before.tokenizers:
-            found.append("tokenizers differ")
-        return tuple(found)
+def differences(recorded: Configuration | None, now: Configuration | None) -> list[Incomparable]:
+    """What is not as it was; where one of both is not known, nothing is said to differ."""
+    if recorded is None or now is None:
+        return []
+    found = [Incomparable("scheduler", now.scheduler, recorded.scheduler)]
+    old = {each.name: each.digest for each in recorded.components}
+    new = {each.name: each.digest for each in now.components}
+    found += [
+        Incomparable(f"configuration of {name}", new.get(name, "none"), old.get(name, "none"))
+        for name in sorted({*old, *new})
+    ]
+    found.append(Incomparable("tokenizers", now.tokenizers, recorded.tokenizers))
+    return [each for each in found if each.here != each.recorded]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a tier resolves to; two runs of it are comparable only if their methods are equal.
+
+    Attributes:
+        checkpoint: names the weights.
+        identity: tells these weights from others.
+        configuration: of the checkpoint.
+        changes: names of what the tier changes, in the order in which it is done.
+        workload: digest of the latency workload.
+        scheduler: class that replaces the checkpoint's own; None for that one.
+        adapter: identity of the adapter; None without one.
+    """
+
+    checkpoint: str
+    identity: str
+    configuration: Configuration | None
+    changes: tuple[str, ...]
+    workload: str
+    scheduler: str | None = None
+    adapter: str | None = None
+
+    def difference(self, now: Method) -> Incomparable | None:
+        """The first thing that differs; None if nothing does."""
+        facts = (
+            Incomparable("checkpoint", now.checkpoint, self.checkpoint),
+            Incomparable("weights", now.identity, self.identity),
+            Incomparable("scheduler", now.scheduler or "its own", self.scheduler or "its own"),
+            *differences(self.configuration, now.configuration),
+            Incomparable("adapter", now.adapter or "none", self.adapter or "none"),
+            Incomparable("changes", _listed(now.changes), _listed(self.changes)),
+            Incomparable("workload", now.workload, self.workload),
+        )
+        return next((each for each in facts if each.here != each.recorded), None)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ",".join(names) or "none"
+
+
+@dataclass(frozen=True)
+class ChangeSummary:
+    """One change that a tier makes.
+
+    Attributes:
+        name: of its function.
+        exact: whether only rounding may differ after it.
+        about: one line for people.
+    """
+
+    name: str
+    exact: bool
+    about: str
+
+
+@dataclass(frozen=True)
+class TierSummary:
+    """A row of the ladder, for people.
+
+    Attributes:
+        name: of the tier.
+        parent: the tier that it stands on; None for the reference tier.
+        why: one line: what it does and why.
+        published: what others have published of it; None if nothing.
+        changes: what it adds to its parent, in the order in which it is done.
+    """
+
+    name: str
+    parent: str | None
+    why: str
+    published: Published | None
+    changes: tuple[ChangeSummary, ...]

@@ -24,6 +24,7 @@ from perfsuite.images.generate import GeneratedImage, deterministically
 from perfsuite.images.metrics import Latents, Pixels
 from perfsuite.images.references import References, encode_png, exactness_shots
 from perfsuite.results.machine import Environment
+from perfsuite.results.method import Configuration, differences
 from perfsuite.storage import read_json, write_json, write_whole
 from perfsuite.workload import Shot, Workload
 
@@ -59,6 +60,7 @@ class Manifest:
         images: one file for each shot of the workload, in its order.
         latents: final latents, tensors named by the shot's index.
         pixels: float32 pixels of the exactness shots, tensors named by the shot's index.
+        configuration: of the checkpoint; None where it is not known.
     """
 
     schema: int
@@ -69,17 +71,34 @@ class Manifest:
     images: tuple[StoredFile, ...]
     latents: StoredFile
     pixels: StoredFile
+    configuration: Configuration | None = None
 
 
 def load_references(
-    folder: Path, *, checkpoint: str, identity: str, workload: Workload
+    folder: Path,
+    *,
+    checkpoint: str,
+    identity: str,
+    workload: Workload,
+    configuration: Configuration | None = None,
+    options: str = "",
 ) -> References:
     """Load and check a set of references.
 
+    Args:
+        folder: where they lie.
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        workload: the quality workload.
+        configuration: of the checkpoint; None where it is not known.
+        options: how the command that makes them anew is told the workload.
+
     Raises:
-        ReferenceImageError: incomplete, damaged, or made from other weights or another workload.
+        ReferenceImageError: incomplete, damaged, or made from other weights or configurations, or
+            for another workload.
     """
-    hint = f"restore it from version control, or perfsuite record-references {checkpoint}"
+    mend = f"perfsuite record-references {checkpoint}{options}"
+    hint = f"restore it from version control, or {mend}"
     manifest = read_json(
         folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=hint
     )
@@ -87,12 +106,16 @@ def load_references(
         ("checkpoint", manifest.checkpoint, checkpoint),
         ("weights", manifest.identity, identity),
         ("workload", manifest.workload.digest, workload.digest),
+        *(
+            (each.what, each.recorded, each.here)
+            for each in differences(manifest.configuration, configuration)
+        ),
     )
     for what, found, wanted in expected:
         if found != wanted:
             raise ReferenceImageError(
                 f"{folder} was recorded for {what} {found}, this is {wanted}",
-                hint=f"perfsuite record-references {checkpoint}",
+                hint=mend,
             )
     shots = tuple(workload.shots())
     if len(manifest.images) != len(shots):
@@ -114,6 +137,8 @@ def record_references(
     environment: Environment,
     images: Iterable[GeneratedImage],
     progress: Callable[[int], None] = lambda done: None,
+    configuration: Configuration | None = None,
+    options: str = "",
 ) -> References:
     """Store images as they are made, and the manifest when all are there.
 
@@ -139,9 +164,17 @@ def record_references(
         tuple(files),
         _store(folder, LATENTS, save_tensors(latents)),
         _store(folder, PIXELS, save_tensors(pixels)),
+        configuration,
     )
     write_json(folder / MANIFEST, manifest)
-    return load_references(folder, checkpoint=checkpoint, identity=identity, workload=workload)
+    return load_references(
+        folder,
+        checkpoint=checkpoint,
+        identity=identity,
+        workload=workload,
+        configuration=configuration,
+        options=options,
+    )
 
 
 def _decode(content: bytes) -> Pixels:

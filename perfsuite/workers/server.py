@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +18,7 @@ import torch
 from safetensors.numpy import save_file
 
 import perfsuite
-from perfsuite.checkpoints import Checkpoint, find_checkpoint
+from perfsuite.checkpoints import find_checkpoint
 from perfsuite.device import find_device
 from perfsuite.environment import installed_versions
 from perfsuite.errors import head_of
@@ -49,6 +48,7 @@ from perfsuite.workers.protocol import (
     decode_request,
     encode,
 )
+from perfsuite.workload import Workloads
 
 WARMUP = WarmupRule(20.0)
 Pause = Callable[[Turn], None]
@@ -110,10 +110,11 @@ class Workbench:
             torch.set_num_threads(request.threads)
         device = find_device(request.device)
         (tier,) = find_tiers([request.tier])
-        built = build_tier(tier, _checkpoint(request), device)
+        workloads = Workloads(request.latency, request.quality)
+        built = build_tier(tier, find_checkpoint(request.checkpoint), device, workloads=workloads)
         self._tier = built
-        shot = next(request.latency.shots())
-        self._image = lambda **options: run(built.pipeline, request.latency, shot, **options)
+        shot = next(built.latency.shots())
+        self._image = lambda **options: run(built.pipeline, built.latency, shot, **options)
         first_image_s = device.timed(self._image)[0]
         self._graphs_at_first = compiled_graphs()
         used, free = _device_memory() if device.is_accelerator else (None, None)
@@ -169,7 +170,7 @@ class Workbench:
 
     def _make_images(self, path: Path) -> ImagesMade:
         built = self._built
-        workload = built.checkpoint.quality
+        workload = built.quality
         images = [generate(built.pipeline, workload, shot) for shot in workload.shots()]
         # safetensors writes an array's memory as it lies, whatever its strides say: hence copies.
         tensors = {f"pixels {image.shot.index}": image.pixels.copy("C") for image in images}
@@ -210,12 +211,6 @@ def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
         with quietly():
             reply = bench.answer(decode_request(line), pause)
         replies.write(encode(reply))
-
-
-def _checkpoint(request: Build) -> Checkpoint:
-    """The checkpoint, with the work that the gate has set for both arms."""
-    found = find_checkpoint(request.checkpoint)
-    return replace(found, latency=request.latency, quality=request.quality)
 
 
 def _device_memory() -> tuple[int, int | None]:

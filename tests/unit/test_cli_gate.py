@@ -97,6 +97,9 @@ def test_the_exit_code_tells_what_was_found(
         (("--budget", "0"), "cannot be '0'"),
         (("--checkpoint", "nowhere"), "unknown checkpoint 'nowhere'"),
         (("--device", "abacus"), "no 'abacus' device"),
+        (("--size", "100x100"), "cannot be '100x100'"),
+        (("--steps", "none"), "cannot be 'none'"),
+        (("--workload", "large"), "unknown workload 'large'"),
     ],
 )
 def test_wrong_usage_is_said_before_anything_starts(

@@ -127,7 +127,7 @@ def exact() -> Iterator[BuiltTier]:
 
 
 def picture(built: BuiltTier, batch_size: int = 1) -> Any:
-    work = dataclasses.replace(built.checkpoint.quality, batch_size=batch_size)
+    work = dataclasses.replace(built.quality, batch_size=batch_size)
     return generate(built.pipeline, work, next(work.shots()))
 
 
