@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfsuite.ab.block import Work
 from perfsuite.ab.images import ArmImages
 from perfsuite.checkpoints import checkpoint_names, find_checkpoint
+from perfsuite.compiler import check_compiler
 from perfsuite.device import Device, find_device, usable_cores
 from perfsuite.environment import describe_environment
 from perfsuite.ladder import Tier, find_tiers, is_compiled, reference_tier, tiers
@@ -15,7 +17,6 @@ from perfsuite.results.ab import ArmFacts, GateRecord
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
 from perfsuite.session.preflight import (
-    check_compiler,
     find_calibration,
     find_references,
     new_run_id,
@@ -61,7 +62,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     device = find_device(settings.device)
     wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
     if any(is_compiled(tier) for tier in wanted):
-        check_compiler()
+        check_compiler(Path(tempfile.gettempdir()))
     name = settings.checkpoint or "pocket"
     checkpoint = find_checkpoint(name)
     checkpoint.source.check()

@@ -6,22 +6,23 @@ import datetime
 import gc
 import os
 import secrets
-import shutil
+import shlex
 from pathlib import Path
 
 import torch
 
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
+from perfsuite.compiler import COMPILE_CACHE, check_compiler, compile_cache
 from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
-from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
+from perfsuite.errors import ReferenceImageError, SettingsError
 from perfsuite.images.calibration import calibration_path, load_calibration
 from perfsuite.ladder import Tier, find_tiers, is_compiled, tiers
 from perfsuite.results.images import Calibration
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
-from perfsuite.session.run import COMPILE_CACHE, Run
+from perfsuite.session.run import Run
 from perfsuite.settings import Settings
 from perfsuite.storage import check_writable
 from perfsuite.stores.baselines import Baseline, BaselineStore
@@ -32,7 +33,12 @@ _COMPILE_CACHE_BYTES = 256 << 20
 
 
 def prepare_run(
-    settings: Settings, root: Path, *, scores_images: bool = True, uses_calibration: bool = True
+    settings: Settings,
+    root: Path,
+    *,
+    scores_images: bool = True,
+    uses_calibration: bool = True,
+    selected: frozenset[str] | None = None,
 ) -> Run:
     """Check everything that can be checked before the first weight is loaded.
 
@@ -41,6 +47,7 @@ def prepare_run(
         root: folder of the project; its git revision is recorded.
         scores_images: whether references are needed.
         uses_calibration: whether thresholds of the quality gate are needed too.
+        selected: tiers that tests are left for; None for all. A compiler is asked for by these.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
@@ -48,13 +55,14 @@ def prepare_run(
     threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
     device = find_device(settings.device)
     wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    compiles = any(is_compiled(tier) for tier in wanted)
-    if compiles:
-        check_compiler()
+    compiles = any(is_compiled(tier) and tier.name in (selected or {tier.name}) for tier in wanted)
     checkpoint = find_checkpoint(settings.checkpoint or default_checkpoint(device))
     checkpoint.source.check()
     check_writable(settings.out, _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES)
-    _set_up_torch(settings, device)
+    cache = _compile_cache(settings)
+    if compiles:
+        check_compiler(cache)
+    _set_up_torch(settings, device, cache)
     environment = describe_environment(device, settings.machine_label, root)
     store = BaselineStore(
         settings.baselines,
@@ -120,21 +128,6 @@ def default_checkpoint(device: Device) -> str:
     return "sdxl" if device.is_accelerator else "pocket"
 
 
-def check_compiler() -> None:
-    """See that inductor will find a C++ compiler.
-
-    Raises:
-        CompilerMissing: it will not.
-    """
-    chosen = os.environ.get("CXX")
-    candidates = [chosen] if chosen else ["g++", "clang++"]
-    if not any(shutil.which(candidate) for candidate in candidates):
-        raise CompilerMissing(
-            f"no C++ compiler ({' or '.join(candidates)}) for the compiled tiers",
-            hint="install g++, set CXX, or leave them out: --perf-tiers fp32,bf16,sdpa",
-        )
-
-
 def find_references(
     settings: Settings,
     hardware_key: str,
@@ -162,9 +155,10 @@ def find_references(
                 folder, checkpoint=name, identity=identity, workload=checkpoint.quality
             )
     if wanted[0].parent is not None:
+        asked = shlex.quote(settings.checkpoint or name)
         raise ReferenceImageError(
             f"checkpoint '{name}' has no reference images yet",
-            hint=f"perfsuite record-references {name}, or begin --perf-tiers with fp32",
+            hint=f"perfsuite record-references {asked}, or begin --perf-tiers with fp32",
         )
     return None
 
@@ -202,20 +196,22 @@ def _keep_imports_out_of_garbage_collection() -> None:
     gc.freeze()
 
 
-def _set_up_torch(settings: Settings, device: Device) -> None:
+def _set_up_torch(settings: Settings, device: Device, cache: Path) -> None:
     """Threads, and a compile cache that survives the run."""
     threads = settings.threads or (None if device.is_accelerator else 1)
     if threads is not None:
         torch.set_num_threads(threads)
-    if not _compile_cache_is_chosen():
-        os.environ[COMPILE_CACHE] = str(settings.out / "cache" / "inductor")
+    os.environ[COMPILE_CACHE] = str(cache)
 
 
-def _compile_cache_is_chosen() -> bool:
-    """Whether a person has named a compile cache.
+def _compile_cache(settings: Settings) -> Path:
+    """The compile cache that a person has named, or this project's own.
 
     Importing parts of torch sets the variable to torch's own default, a temporary folder.
     """
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-    return os.environ.get(COMPILE_CACHE) not in (None, default_cache_dir())
+    chosen = os.environ.get(COMPILE_CACHE)
+    if chosen is None or chosen == default_cache_dir():
+        return compile_cache(settings.out)
+    return Path(chosen)

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.compiler import COMPILE_CACHE
 from perfsuite.device import Device
 from perfsuite.errors import head_of
 from perfsuite.images.scoring import make_images
@@ -35,9 +36,6 @@ from perfsuite.session.images import ImageGate, is_reference_tier
 from perfsuite.settings import Settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
 from perfsuite.stores.references import References, record_references
-
-COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-"""Environment variable that names inductor's compile cache."""
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.compiler import COMPILE_CACHE
 from perfsuite.device import FakeDevice
 from perfsuite.judge import Outcome
 from perfsuite.judge.comparison import Comparison
@@ -17,7 +18,7 @@ from perfsuite.judge.latency import decide
 from perfsuite.judge.variance import Spread
 from perfsuite.results.session import TierResult, load_record
 from perfsuite.session.preflight import prepare_run
-from perfsuite.session.run import COMPILE_CACHE, Run
+from perfsuite.session.run import Run
 from perfsuite.settings import resolve_settings
 from tests.unit.samples import quiet_run, record
 
