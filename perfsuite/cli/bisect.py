@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass, replace
@@ -203,8 +204,8 @@ def _measurer(plan: GatePlan, question: Question, line: ProgressLine) -> Measure
 
 def _read_end(text: str, option: str) -> _End:
     """An end as a SPEC, or as the treatment of a gate's record."""
-    from perfsuite.environments.spec import Requirements, name_of, parse_spec
-    from perfsuite.environments.versions import at_version, recorded_version
+    from perfsuite.environments.spec import Requirements, parse_spec
+    from perfsuite.environments.versions import at_version, package_of, recorded_version
     from perfsuite.results.ab import load_gate
 
     path = Path(text).expanduser()
@@ -214,7 +215,7 @@ def _read_end(text: str, option: str) -> _End:
     spec = parse_spec(gate.treatment.spec)
     if not isinstance(spec, Requirements):
         return _End(gate.treatment.spec, spec, gate)
-    name = name_of(spec.packages[0])
+    name = package_of(spec, spec)
     version = recorded_version(gate.treatment.packages or {}, name)
     if version is None:
         raise SettingsError(
@@ -222,7 +223,7 @@ def _read_end(text: str, option: str) -> _End:
             hint=f'name it: {option} "{name}==VERSION"',
         )
     pinned = at_version(spec, version)
-    return _End(" ".join((*pinned.options, *pinned.packages)), pinned, gate)
+    return _End(shlex.join((*pinned.options, *pinned.packages)), pinned, gate)
 
 
 def _asked(gate: GateRecord | None, tier: str | None, metric: str | None) -> tuple[str, Question]:
