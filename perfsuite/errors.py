@@ -24,6 +24,8 @@ Every message is one line: what is wrong, and the command or option that mends i
 
 from __future__ import annotations
 
+import re
+
 
 class PerfsuiteError(Exception):
     """Root of all errors that perfsuite raises on purpose; the message is for people.
@@ -40,9 +42,23 @@ class PerfsuiteError(Exception):
 
 
 def head_of(error: BaseException) -> str:
-    """Type and first line of any error, for records and tables."""
+    """Type and first line of any error, for records and tables.
+
+    The first line of a compiler's failure says only that it is one; what it said is put beside it.
+    """
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
+    said = f" ({compilers_word(str(error))})" if "compile error" in lines[0].lower() else ""
+    return f"{type(error).__name__}: {lines[0]}{said}"
+
+
+def compilers_word(output: str) -> str:
+    """The first error in a compiler's output, without the place; the last line if it names none."""
+    lines = [line.strip() for line in output.strip().splitlines()]
+    for line in lines:
+        found = re.search(r"(?:fatal )?error: .+", line)
+        if found:
+            return found.group()
+    return lines[-1] if lines else "it says nothing"
 
 
 class SettingsError(PerfsuiteError):

@@ -146,6 +146,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             session.config.stash[_SETTINGS],
             session.config.rootpath,
             scores_images=bool(used & _QUALITY_FIXTURES),
+            selected=_selected_tiers(session.items),
         )
     except PerfsuiteError as error:
         raise pytest.UsageError(str(error)) from None
@@ -320,6 +321,15 @@ def _working(config: pytest.Config, run: Run, tier: Tier) -> Iterator[Progress]:
         raise
     finally:
         line.end()
+
+
+def _selected_tiers(items: list[pytest.Item]) -> frozenset[str]:
+    """Names of the tiers that tests are left for."""
+    from perfsuite.ladder import Tier
+
+    specs = (getattr(item, "callspec", None) for item in items)
+    rows = (row for spec in specs if spec for row in spec.params.values())
+    return frozenset(row.name for row in rows if isinstance(row, Tier))
 
 
 def _destination(name: str) -> str:

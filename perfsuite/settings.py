@@ -227,14 +227,22 @@ OPTIONS = (
 )
 
 
-def resolve_settings(given: Mapping[str, Any], root: Path) -> Settings:
+def resolve_settings(
+    given: Mapping[str, Any], root: Path, defaults: Mapping[str, Any] | None = None
+) -> Settings:
     """Settings from command-line values (None where not given) and `root/pyproject.toml`.
+
+    Args:
+        given: by option.
+        root: folder of the project.
+        defaults: by option, where a command's are not those of the table.
 
     Raises:
         SettingsError: a value cannot be used, or pyproject.toml has a key that does not exist.
     """
     table = _project_table(root / "pyproject.toml")
-    values = {each.name: _resolve(each, given, table) for each in OPTIONS}
+    own = {**{each.name: each.default for each in OPTIONS}, **(defaults or {})}
+    values = {each.name: _resolve(each, given, table, own[each.name]) for each in OPTIONS}
     values["machine-label"] = values["machine-label"] or _label_from_environment()
     required = values.pop("require-baseline") and os.environ.get("CI")
     return Settings(
@@ -266,13 +274,15 @@ def _label_from_environment() -> str | None:
     return str(_parsed(_label, value, f"${LABEL_VARIABLE}"))
 
 
-def _resolve(option: Option, given: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+def _resolve(
+    option: Option, given: Mapping[str, Any], table: Mapping[str, Any], default: Any
+) -> Any:
     if given.get(option.name) is not None:
         return _parsed(option.parse, given[option.name], f"--perf-{option.name}")
     if option.name in table:
         where = f"[tool.perfsuite] {option.name} in pyproject.toml"
         return _parsed(option.parse, table[option.name], where)
-    return option.default
+    return default
 
 
 def _parsed(parse: Callable[[Any], Any], value: Any, where: str) -> Any:

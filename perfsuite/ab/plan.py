@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +60,12 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
-    subject = find_subject(settings, default="pocket", needed_bytes=_NEEDED_BYTES)
+    subject = find_subject(
+        settings,
+        default="pocket",
+        needed_bytes=_NEEDED_BYTES,
+        compile_cache=Path(tempfile.gettempdir()),
+    )
     device, wanted, checkpoint = subject.device, subject.tiers, subject.checkpoint
     asked, weights = _one_workload(subject.workloads), subject.weights[None]
     name = settings.checkpoint or "pocket"

@@ -9,6 +9,7 @@ import click
 from perfsuite.cli.common import prepare, progress_line, workload_options
 from perfsuite.errors import CalibrationError
 from perfsuite.libraries import quietly
+from perfsuite.storage import check_writable
 
 if TYPE_CHECKING:
     from perfsuite.results.images import Calibration
@@ -16,17 +17,23 @@ if TYPE_CHECKING:
 
 
 @click.command("calibrate-quality")
-@click.argument("checkpoint", default="pocket")
-@click.option("--tiers", default=None, help="Tiers to calibrate, e.g. bf16,int8 (all).")
+@click.argument("checkpoint", required=False)
+@click.option("--tiers", help="Tiers to calibrate, e.g. bf16,int8 (all).")
 @click.option("--seeds", default=8, show_default=True, type=click.IntRange(2, 100))
-@click.option("--device", default="auto", show_default=True)
-@click.option("--baselines", default="baselines", show_default=True, help="Folder to write to.")
+@click.option("--device", show_default="auto")
+@click.option("--baselines", show_default="baselines", help="Folder to write to.")
 @workload_options
 def calibrate_quality(
-    checkpoint: str, tiers: str | None, seeds: int, device: str, baselines: str, **workload: Any
+    checkpoint: str | None,
+    tiers: str | None,
+    seeds: int,
+    device: str | None,
+    baselines: str | None,
+    **workload: Any,
 ) -> None:
-    """Set the quality gate's thresholds from what the healthy tiers score."""
+    """Set the quality gate's thresholds from what the healthy tiers of a checkpoint score."""
     first = prepare(checkpoint, tiers, device, baselines, uses_calibration=False, **workload)
+    check_writable(first.settings.baselines, 0)
     for run in first.siblings:
         _calibrate(run, seeds)
 

@@ -6,6 +6,7 @@ import datetime
 import gc
 import os
 import secrets
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.compiler import COMPILE_CACHE, compile_cache
 from perfsuite.device import Device
 from perfsuite.environment import describe_environment
 from perfsuite.errors import BaselineError, ReferenceImageError, SettingsError
@@ -33,7 +35,7 @@ from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
-from perfsuite.session.run import COMPILE_CACHE, Run
+from perfsuite.session.run import Run
 from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings
 from perfsuite.stores.baselines import BaselineStore, Comparable, comparable
@@ -45,7 +47,12 @@ _COMPILE_CACHE_BYTES = 256 << 20
 
 
 def prepare_run(
-    settings: Settings, root: Path, *, scores_images: bool = True, uses_calibration: bool = True
+    settings: Settings,
+    root: Path,
+    *,
+    scores_images: bool = True,
+    uses_calibration: bool = True,
+    selected: frozenset[str] | None = None,
 ) -> Run:
     """Check everything that can be checked before the first weight is loaded.
 
@@ -56,13 +63,15 @@ def prepare_run(
         root: folder of the project; its git revision is recorded.
         scores_images: whether references are needed.
         uses_calibration: whether thresholds of the quality gate are needed too.
+        selected: tiers that tests are left for; None for all. A compiler is asked for by these.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
     threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
-    subject = find_subject(settings)
-    _set_up_torch(settings, subject.device)
+    cache = _compile_cache(settings)
+    subject = find_subject(settings, compile_cache=cache, selected=selected)
+    _set_up_torch(settings, subject.device, cache)
     environment = describe_environment(subject.device, settings.machine_label, root)
     _keep_imports_out_of_garbage_collection()
     chosen = subject.workloads
@@ -215,11 +224,12 @@ def find_references(
                 options=work.options,
             )
     if wanted[0].parent is not None:
+        asked = shlex.quote(settings.checkpoint or name)
         raise ReferenceImageError(
             f"checkpoint '{checkpoint.name}' has no reference images yet"
             + (" of this workload" if work.quality_label else ""),
-            hint=f"perfsuite record-references {checkpoint.name}{work.options}, "
-            "or begin --perf-tiers with fp32",
+            hint=f"perfsuite record-references {asked}{work.options}"
+            ", or begin --perf-tiers with fp32",
         )
     return None
 
@@ -263,20 +273,22 @@ def _keep_imports_out_of_garbage_collection() -> None:
     gc.freeze()
 
 
-def _set_up_torch(settings: Settings, device: Device) -> None:
+def _set_up_torch(settings: Settings, device: Device, cache: Path) -> None:
     """Threads, and a compile cache that survives the run."""
     threads = settings.threads or (None if device.is_accelerator else 1)
     if threads is not None:
         torch.set_num_threads(threads)
-    if not _compile_cache_is_chosen():
-        os.environ[COMPILE_CACHE] = str(settings.out / "cache" / "inductor")
+    os.environ[COMPILE_CACHE] = str(cache)
 
 
-def _compile_cache_is_chosen() -> bool:
-    """Whether a person has named a compile cache.
+def _compile_cache(settings: Settings) -> Path:
+    """The compile cache that a person has named, or this project's own.
 
     Importing parts of torch sets the variable to torch's own default, a temporary folder.
     """
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-    return os.environ.get(COMPILE_CACHE) not in (None, default_cache_dir())
+    chosen = os.environ.get(COMPILE_CACHE)
+    if chosen is None or chosen == default_cache_dir():
+        return compile_cache(settings.out)
+    return Path(chosen)

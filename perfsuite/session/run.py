@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.compiler import COMPILE_CACHE
 from perfsuite.device import Device
 from perfsuite.errors import head_of
 from perfsuite.images.references import References
@@ -44,8 +45,6 @@ from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun
 from perfsuite.stores.references import record_references
 from perfsuite.workload import Workloads, labelled
 
-COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-"""Environment variable that names inductor's compile cache."""
 _UNKNOWN_BASELINE = Finding(
     "baseline",
     "the baseline does not tell weights and configurations, so they were not compared; "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
+from perfsuite.compiler import check_compiler
 from perfsuite.device import Device, find_device
-from perfsuite.errors import CompilerMissing, SettingsError
+from perfsuite.errors import SettingsError
 from perfsuite.ladder import (
     Tier,
     Weights,
@@ -47,23 +47,28 @@ class Subject:
 
 
 def find_subject(
-    settings: Settings, *, default: str | None = None, needed_bytes: int | None = None
+    settings: Settings,
+    *,
+    compile_cache: Path,
+    default: str | None = None,
+    needed_bytes: int | None = None,
+    selected: frozenset[str] | None = None,
 ) -> Subject:
     """What settings ask to be measured.
 
     Args:
         settings: what was asked for.
+        compile_cache: folder that compiled code will lie in; the compiler is tried there.
         default: the checkpoint if none is named; None chooses by device.
         needed_bytes: room that is needed in the output folder; None for what a session needs.
+        selected: tiers that will really be built; None for all. A compiler is asked for by these.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
     device = find_device(settings.device)
     wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    compiles = any(is_compiled(tier) for tier in wanted)
-    if compiles:
-        check_compiler()
+    compiles = any(is_compiled(tier) and tier.name in (selected or {tier.name}) for tier in wanted)
     checkpoint = find_checkpoint(settings.checkpoint or default or default_checkpoint(device))
     chosen = choose_workloads(settings, checkpoint)
     checkpoint.source.check()
@@ -72,6 +77,8 @@ def find_subject(
         check_method(tier)
     session_bytes = _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES
     check_writable(settings.out, needed_bytes or session_bytes)
+    if compiles:
+        check_compiler(compile_cache)
     return Subject(device, wanted, checkpoint, chosen, describe_weights(concerned, checkpoint))
 
 
@@ -101,18 +108,3 @@ def _with_references(wanted: tuple[Tier, ...]) -> tuple[Tier, ...]:
 def default_checkpoint(device: Device) -> str:
     """The trained miniature on a CPU, SDXL itself on an accelerator."""
     return "sdxl" if device.is_accelerator else "pocket"
-
-
-def check_compiler() -> None:
-    """See that inductor will find a C++ compiler.
-
-    Raises:
-        CompilerMissing: it will not.
-    """
-    chosen = os.environ.get("CXX")
-    candidates = [chosen] if chosen else ["g++", "clang++"]
-    if not any(shutil.which(candidate) for candidate in candidates):
-        raise CompilerMissing(
-            f"no C++ compiler ({' or '.join(candidates)}) for the compiled tiers",
-            hint="install g++, set CXX, or leave them out: --perf-tiers fp32,bf16,sdpa",
-        )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from perfsuite.errors import head_of
+from perfsuite.libraries import import_libraries, is_missing
 
 if TYPE_CHECKING:
     from perfsuite.workers.server import Workbench
@@ -40,16 +41,20 @@ def main(make_bench: Callable[[], Workbench] | None = None) -> None:
         make_bench: called once the libraries are imported; None for the gate's own workbench.
     """
     requests, replies = take_over_pipes()
+    of_libraries = True
     try:
-        from perfsuite.libraries import import_libraries
-
         import_libraries()
+        of_libraries = False
         from perfsuite.workers.server import Workbench, serve
 
         bench = make_bench() if make_bench else Workbench()
     except Exception as error:
         # By hand: the library that writes the other replies may be what is missing.
-        failed = {"message": "Failed", "error": head_of(error)}
+        failed = {
+            "message": "Failed",
+            "error": head_of(error),
+            "of_libraries": of_libraries and not is_missing(error),
+        }
         replies.write(json.dumps(failed).encode() + b"\n")
         return
     serve(requests, replies, bench)

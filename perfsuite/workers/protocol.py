@@ -178,10 +178,12 @@ class Failed(Message, frozen=True):
     Attributes:
         error: its type and first line.
         out_of_memory: whether the device's memory was too small.
+        of_libraries: whether the libraries under test are there and do not import.
     """
 
     error: str
     out_of_memory: bool = False
+    of_libraries: bool = False
 
 
 Request = Build | WarmUp | Begin | TakeTurn | MakeImages | Finish

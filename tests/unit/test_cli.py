@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,36 +65,3 @@ def test_an_unknown_checkpoint_is_a_usage_error(runner: CliRunner) -> None:
     result = runner.invoke(main, ["record-references", "nowhere"])
     assert result.exit_code == 2
     assert "unknown checkpoint 'nowhere'" in result.output
-
-
-def test_record_runs_fresh_processes_the_first_of_which_replaces(
-    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands: list[list[str]] = []
-
-    def ended_well(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(subprocess, "run", ended_well)
-    result = runner.invoke(main, ["record", "--runs", "3", "--perf-tiers", "fp32"])
-    assert result.exit_code == 0, result.output
-    updates = [next(word for word in each if "update" in word) for each in commands]
-    assert updates == ["--perf-update=replace", "--perf-update=add", "--perf-update=add"]
-    assert all(each[-2:] == ["--perf-tiers", "fp32"] for each in commands)
-
-
-def test_record_stops_with_the_first_run_that_fails(
-    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands: list[list[str]] = []
-
-    def ended_badly(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 4)
-
-    monkeypatch.setattr(subprocess, "run", ended_badly)
-    result = runner.invoke(main, ["record"])
-    assert result.exit_code == 4
-    assert len(commands) == 1
-    assert "run 1 ended with pytest's exit code 4" in result.output

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.compiler import COMPILE_CACHE
 from perfsuite.device import FakeDevice
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Assumption
@@ -28,7 +29,7 @@ from perfsuite.results.samples import LatencySamples
 from perfsuite.results.session import load_record
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.preflight import prepare_run
-from perfsuite.session.run import COMPILE_CACHE, Run
+from perfsuite.session.run import Run
 from perfsuite.settings import resolve_settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
 from tests.unit.samples import (

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import perfsuite
 from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
 from perfsuite.results.ab import Arm
-from perfsuite.workers.client import Launch, OutOfDeviceMemory, Timeouts, WorkerProcess
+from perfsuite.workers.client import (
+    Launch,
+    LibrariesBroken,
+    OutOfDeviceMemory,
+    Timeouts,
+    WorkerProcess,
+)
 from perfsuite.workers.protocol import Turn
 
 IMPATIENT = Timeouts(start_s=5.0, build_s=0.5, image_s=0.5)
@@ -120,6 +129,63 @@ def test_an_environment_that_lacks_a_library_is_broken(stage: Stage) -> None:
     with pytest.raises(EnvironmentBroken, match=r"No module named 'diffusers'.*--treatment"):
         arm.start()
     arm.close()
+
+
+TORN = '{"message":"Failed","error":"ImportError: undefined symbol","of_libraries":true}'
+
+
+def test_libraries_that_do_not_import_together_are_the_treatments_fault(stage: Stage) -> None:
+    arm = stage.play(f"print({TORN!r}, flush=True)")
+    with pytest.raises(LibrariesBroken, match=r"do not import \(ImportError: undefined symbol\)"):
+        arm.start()
+    arm.close()
+
+
+def test_a_control_whose_libraries_do_not_import_is_broken(stage: Stage) -> None:
+    arm = stage.play(f"print({TORN!r}, flush=True)", name=Arm.CONTROL)
+    with pytest.raises(EnvironmentBroken, match=r"undefined symbol.*--control"):
+        arm.start()
+    arm.close()
+
+
+def test_a_treatment_that_crashes_while_it_imports_is_at_fault(stage: Stage) -> None:
+    crash = "import signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    arm = stage.play(crash)
+    with pytest.raises(LibrariesBroken, match="treatment worker was killed by SIGSEGV"):
+        arm.start()
+    arm.close()
+    arm = stage.play(crash, name=Arm.CONTROL)
+    with pytest.raises(EnvironmentBroken, match="control worker was killed by SIGSEGV"):
+        arm.start()
+    arm.close()
+    arm = stage.play("os.kill(os.getpid(), 9)")  # by somebody else: says nothing of the upgrade
+    with pytest.raises(WorkerFailed, match="SIGKILL"):
+        arm.start()
+    arm.close()
+
+
+@pytest.mark.parametrize(
+    ("torch", "of_libraries"),
+    [("raise ImportError('undefined symbol')", True), (None, False)],
+)
+def test_a_worker_tells_libraries_that_are_torn_from_libraries_that_are_missing(
+    tmp_path: Path, torch: str | None, of_libraries: bool
+) -> None:
+    """The real worker in an interpreter that has no packages but a torch of this text."""
+    (tmp_path / "perfsuite").symlink_to(Path(perfsuite.__file__).parent)
+    if torch is not None:
+        (tmp_path / "torch.py").write_text(torch)
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "perfsuite.workers.main"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    failed = json.loads(done.stdout)
+    assert failed["message"] == "Failed"
+    assert failed["of_libraries"] is of_libraries
+    assert "undefined symbol" in failed["error"] or torch is None
 
 
 def test_a_worker_that_runs_another_perfsuite_is_refused(stage: Stage) -> None:

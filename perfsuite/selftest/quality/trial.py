@@ -219,4 +219,4 @@ def try_faults(
 
 
 def _visible(verdict: Verdict) -> bool:
-    return any(score.faults for score in verdict.scores)
+    return verdict.images is not None and any(each.faults for each in verdict.images.scores)
