@@ -74,11 +74,14 @@ def record_references(checkpoint: str, device: str, baselines: str) -> None:
     """Make the fp32 reference images and latents of a checkpoint."""
     run = prepare(checkpoint, None, device, baselines, scores_images=False)
     from perfsuite.ladder import build_tier, reference_tier
+    from perfsuite.storage import check_outputs
+    from perfsuite.stores.references import MANIFEST
 
     name = run.checkpoint.name
     keyed = Path(run.store.hardware_key, "references", name)
     portable = Path("references", name)
     folder = run.settings.baselines / (portable if run.checkpoint.portable_references else keyed)
+    check_outputs(folder / MANIFEST)
     with (
         progress_line() as line,
         build_tier(reference_tier(), run.checkpoint, run.device) as fp32,

@@ -258,6 +258,7 @@ class Run:
             workload=self.checkpoint.quality,
             environment=self.environment,
             images=make_images(fp32, progress=progress),
+            again=lambda shot: next(make_images(fp32, [shot])),
         )
 
     def _save(self, result: TierResult) -> None:

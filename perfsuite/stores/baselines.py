@@ -16,7 +16,7 @@ from perfsuite.errors import BaselineError
 from perfsuite.results.machine import Environment
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.samples import LatencySamples, Measurement
-from perfsuite.storage import read_json, write_json
+from perfsuite.storage import locked, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -164,20 +164,21 @@ class BaselineStore:
 
         Raises:
             BaselineError: the file that is there cannot be read; it is left as it is.
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or another session does not let go of it.
         """
         path = self.path(folder)
-        before = (
-            self._read(path)
-            if path.is_file()
-            else Baseline(SCHEMA, self.hardware_key, self.checkpoint, self.workload, {})
-        )
-        known = before.tiers.get(measurement.tier)
-        kept = known.runs if add and known is not None else ()
-        runs = (*(each for each in kept if each.latency.probe == run.latency.probe), run)
-        accepted = TierBaseline(1.0, runs).recorded_latency_s
-        if kept and known is not None and known.was_edited:
-            accepted = known.accepted_latency_s
-        tiers = before.tiers | {measurement.tier: TierBaseline(accepted, runs)}
-        write_json(path, replace(before, tiers=tiers))
+        with locked(path):  # another session may add to it at this moment
+            before = (
+                self._read(path)
+                if path.is_file()
+                else Baseline(SCHEMA, self.hardware_key, self.checkpoint, self.workload, {})
+            )
+            known = before.tiers.get(measurement.tier)
+            kept = known.runs if add and known is not None else ()
+            runs = (*(each for each in kept if each.latency.probe == run.latency.probe), run)
+            accepted = TierBaseline(1.0, runs).recorded_latency_s
+            if kept and known is not None and known.was_edited:
+                accepted = known.accepted_latency_s
+            tiers = before.tiers | {measurement.tier: TierBaseline(accepted, runs)}
+            write_json(path, replace(before, tiers=tiers))
         return path

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,8 +178,38 @@ def test_a_truncated_file_stops_the_run_and_is_not_overwritten(
 
 def test_a_newer_baseline_is_not_overwritten(store: BaselineStore) -> None:
     path = save(store, recorded_run())
-    newer = path.read_text().replace('"schema": 1', '"schema": 2')
+    newer = path.read_text().replace(f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}')
     path.write_text(newer)
-    with pytest.raises(BaselineError, match="has schema 2"):
+    with pytest.raises(BaselineError, match=f"has schema {SCHEMA + 1}"):
         save(store, recorded_run("2"))
     assert path.read_text() == newer
+
+
+def test_sessions_that_add_at_once_lose_no_run(store: BaselineStore) -> None:
+    tiers, runs = ("fp32", "bf16", "sdpa"), 8
+
+    def add_runs(tier: str) -> None:
+        for number in range(runs):
+            save(store, recorded_run(f"{tier}-{number}"), tier, add=True)
+
+    threads = [threading.Thread(target=add_runs, args=(tier,)) for tier in tiers for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for tier in tiers:
+        assert sorted(run_ids(store, tier)) == sorted(
+            f"{tier}-{n}" for n in range(runs) for _ in "ab"
+        )
+
+
+def test_a_folder_that_may_only_be_read_is_read(store: BaselineStore) -> None:
+    path = save(store, recorded_run())
+    path.with_name(f".{path.name}.lock").unlink()
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        assert run_ids(store) == ["1"]
+    finally:
+        path.parent.chmod(0o755)
+    assert not path.with_name(f".{path.name}.lock").exists()
