@@ -11,17 +11,17 @@ from perfsuite.checkpoints import checkpoint_names, find_checkpoint
 from perfsuite.device import Device, find_device, usable_cores
 from perfsuite.environment import describe_environment
 from perfsuite.ladder import Tier, find_tiers, is_compiled, reference_tier, tiers
-from perfsuite.results.ab import ArmFacts, GateRecord
+from perfsuite.results.ab import ArmFacts, GateRecord, record_path
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
 from perfsuite.session.preflight import (
     check_compiler,
+    check_places,
     find_calibration,
     find_references,
     new_run_id,
 )
 from perfsuite.settings import Settings
-from perfsuite.storage import check_writable
 from perfsuite.workers.protocol import Build
 
 _NEEDED_BYTES = 512 << 20
@@ -65,7 +65,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     name = settings.checkpoint or "pocket"
     checkpoint = find_checkpoint(name)
     checkpoint.source.check()
-    check_writable(settings.out, _NEEDED_BYTES)
+    check_places(settings, _NEEDED_BYTES, record_path("any", settings.out))
     environment = describe_environment(device, settings.machine_label, root)
     identity = checkpoint.source.identity()
     key = environment.hardware.key

@@ -32,9 +32,7 @@ def invalid_reason(conditions: Conditions, *, cores: int | None, threads: int) -
     held_back = (conditions.throttled_s or 0.0) / (conditions.watched_s or 1.0)
     if held_back > _HELD_BACK:
         quota = f" of {conditions.cpu_quota:g} cores" if conditions.cpu_quota else ""
-        return (
-            f"the container's CPU quota{quota} held it back {held_back:.0%} of the time: raise it"
-        )
+        return f"a CPU quota{quota} held the process back for {held_back:.0%} of the time: raise it"
     busy = conditions.busy_elsewhere or 0.0
     if cores is not None and busy > max(_BUSY * (cores - threads), (1 - _BUSY) * cores):
         return f"other processes kept {busy:.1f} of {cores} cores busy: measure when it is quiet"

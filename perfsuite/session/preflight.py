@@ -14,7 +14,7 @@ import torch
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import Device, find_device
 from perfsuite.environment import describe_environment
-from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
+from perfsuite.errors import CompilerMissing, OutputError, ReferenceImageError, SettingsError
 from perfsuite.images.calibration import calibration_path, load_calibration
 from perfsuite.ladder import Tier, find_tiers, is_compiled, tiers
 from perfsuite.results.images import Calibration
@@ -23,7 +23,7 @@ from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
 from perfsuite.session.run import COMPILE_CACHE, Run
 from perfsuite.settings import Settings
-from perfsuite.storage import check_writable
+from perfsuite.storage import check_outputs, check_writable
 from perfsuite.stores.baselines import Baseline, BaselineStore
 from perfsuite.stores.references import MANIFEST, References, load_references
 
@@ -53,7 +53,11 @@ def prepare_run(
         check_compiler()
     checkpoint = find_checkpoint(settings.checkpoint or default_checkpoint(device))
     checkpoint.source.check()
-    check_writable(settings.out, _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES)
+    check_places(
+        settings,
+        _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES,
+        settings.out / "runs" / "latest.json",
+    )
     _set_up_torch(settings, device)
     environment = describe_environment(device, settings.machine_label, root)
     store = BaselineStore(
@@ -63,6 +67,7 @@ def prepare_run(
         checkpoint.name,
         checkpoint.latency.digest,
     )
+    check_outputs(store.path(settings.baselines if settings.update else settings.out / "baselines"))
     baseline = _load_baseline(store, settings)
     _keep_imports_out_of_garbage_collection()
     identity = checkpoint.source.identity()
@@ -100,6 +105,24 @@ def prepare_run(
         _threads_before=threads_before,
         _compile_cache_before=cache_before,
     )
+
+
+def check_places(settings: Settings, needed_bytes: int, *files: Path) -> None:
+    """See that what a run writes can be written, and that the baselines' folder is one.
+
+    Args:
+        settings: name the folders.
+        needed_bytes: room for records.
+        files: that will be written.
+
+    Raises:
+        OutputError: something cannot be written, or is in the way.
+    """
+    check_writable(settings.out, needed_bytes)
+    check_outputs(*files)
+    if settings.baselines.exists() and not settings.baselines.is_dir():
+        hint = "name the folder of the baselines: --perf-baselines"
+        raise OutputError(f"{settings.baselines} is no folder", hint=hint)
 
 
 def _load_baseline(store: BaselineStore, settings: Settings) -> Baseline | None:

@@ -264,7 +264,7 @@ def record_references(
             progress(done)
         making.finish()
         making.compare(again(exactness_shots(workload)[0]))
-    with locked(folder / MANIFEST):
+    with locked(folder):
         old = _listed(folder)
         stored = [_store(folder, name, content, old) for name, content in making.files.items()]
         *pictures, latents, pixels = stored
