@@ -64,7 +64,7 @@ def write_whole(path: Path, content: bytes) -> None:
         _sync_folder(target.parent)
         _remove_abandoned(target)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise OutputError(f"cannot write {path} ({_why(error)})", hint=_ELSEWHERE) from None
+        raise OutputError(f"cannot write {path} ({why(error)})", hint=_ELSEWHERE) from None
     finally:
         if draft is not None:  # gone already, if all went well; left by Ctrl-C too
             Path(draft).unlink(missing_ok=True)
@@ -116,7 +116,7 @@ def locked(path: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
             hint="wait for that session, or end it",
         ) from None
     except (OSError, ValueError, NotImplementedError) as error:
-        raise OutputError(f"cannot write {path} ({_why(error)})", hint=_ELSEWHERE) from None
+        raise OutputError(f"cannot write {path} ({why(error)})", hint=_ELSEWHERE) from None
     try:
         yield
     finally:
@@ -148,7 +148,7 @@ def check_writable(folder: Path, needed_bytes: int = 0) -> None:
             pass
         free_bytes = shutil.disk_usage(found).free
     except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write {folder} ({_why(error)})", hint=_ELSEWHERE) from None
+        raise OutputError(f"cannot write {folder} ({why(error)})", hint=_ELSEWHERE) from None
     if free_bytes < needed_bytes:
         raise OutputError(
             f"{folder} has {free_bytes >> 20} MiB free, this run needs {needed_bytes >> 20} MiB",
@@ -168,7 +168,8 @@ def check_outputs(*files: Path) -> None:
             raise OutputError(f"cannot write {path} (it is no file)", hint=_ELSEWHERE)
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
+    """What the system has against a file, in its own words."""
     return str(getattr(error, "strerror", None) or error)
 
 
@@ -201,9 +202,9 @@ def read_json(
             valid.
     """
     try:
-        content = _regular_file(path)
+        content = read_file(path)
     except (OSError, ValueError) as problem:
-        raise error(f"cannot read {path} ({_why(problem)})", hint=hint) from None
+        raise error(f"cannot read {path} ({why(problem)})", hint=hint) from None
     try:
         document = _decoded(content)
         found = document["schema"]
@@ -213,16 +214,21 @@ def read_json(
             return msgspec.json.decode(content, type=kind)
     except Exception as problem:
         # Whichever way reading it breaks, the document is at fault: it may hold anything.
-        said = " ".join(str(problem).split()) or type(problem).__name__
-        raise error(f"{path} is not valid ({said:.300})", hint=hint) from None
+        said = str(problem) or type(problem).__name__
+        raise error(f"{path} is not valid ({said})", hint=hint) from None
     raise error(
         f"{path} has schema {found}, this perfsuite reads up to {schema}",
         hint="upgrade perfsuite: pip install -U perfsuite",
     )
 
 
-def _regular_file(path: Path) -> bytes:
-    """The content of a file; reading a pipe or a device would never end."""
+def read_file(path: Path) -> bytes:
+    """The content of a file; reading a pipe or a device would never end.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no file, or the path is none.
+    """
     if path.exists() and not path.is_dir() and not path.is_file():
         raise ValueError("it is no file")
     return path.read_bytes()

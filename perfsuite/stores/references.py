@@ -24,7 +24,15 @@ from perfsuite.errors import ReferenceImageError
 from perfsuite.images.generate import GeneratedImage, deterministically
 from perfsuite.images.metrics import Latents, Pixels, as_eight_bits, psnr_db, visible_faults
 from perfsuite.results.machine import Environment
-from perfsuite.storage import check_outputs, locked, read_json, write_json, write_whole
+from perfsuite.storage import (
+    check_outputs,
+    locked,
+    read_file,
+    read_json,
+    why,
+    write_json,
+    write_whole,
+)
 from perfsuite.workload import Shot, Workload
 
 SCHEMA = 2
@@ -54,8 +62,8 @@ class StoredFile:
     sha256: str
 
     def __post_init__(self) -> None:
-        if self.name in ("", ".", "..") or PurePath(self.name).name != self.name:
-            raise ValueError(f"'{self.name}' is no file name")
+        if self.name in ("", "..") or PurePath(self.name).name != self.name or "\0" in self.name:
+            raise ValueError(f"{self.name!r} is no file name")
 
 
 @dataclass(frozen=True)
@@ -329,9 +337,9 @@ def _read_tensors(
 def _read_checked(folder: Path, file: StoredFile, hint: str) -> bytes:
     path = folder / file.name
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        problem = f"reference {path} cannot be read ({error.strerror})"
+        content = read_file(path)
+    except (OSError, ValueError) as error:
+        problem = f"reference {path} cannot be read ({why(error)})"
         raise ReferenceImageError(problem, hint=hint) from None
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise ReferenceImageError(f"reference {path} is not what its manifest lists", hint=hint)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -251,7 +252,7 @@ def test_files_that_the_folder_holds_beside_the_references_stay(tmp_path: Path) 
     assert len(content(tmp_path)) == 4 + 3 + 1  # the files of the first recording are gone
 
 
-@pytest.mark.parametrize("name", ["../00.png", "/etc/hostname", "", "..", "a/b.png"])
+@pytest.mark.parametrize("name", ["../00.png", "/etc/hostname", "", "..", "a/b.png", "a\0b"])
 def test_a_manifest_that_leads_out_of_its_folder_is_refused(name: str, tmp_path: Path) -> None:
     record(tmp_path / "references")
     manifest = tmp_path / "references" / MANIFEST
@@ -277,6 +278,13 @@ def test_one_changed_byte_is_noticed(name: str, tmp_path: Path) -> None:
     content[-20] ^= 1
     (tmp_path / name).write_bytes(content)
     assert f"{tmp_path / name} is not what its manifest lists" in refusal(tmp_path)
+
+
+def test_a_pipe_in_the_place_of_an_image_is_refused_and_nothing_hangs(tmp_path: Path) -> None:
+    record(tmp_path)
+    (tmp_path / "02.png").unlink()
+    os.mkfifo(tmp_path / "02.png")
+    assert f"{tmp_path / '02.png'} cannot be read (it is no file)" in refusal(tmp_path)
 
 
 def test_two_images_that_changed_places_are_noticed(tmp_path: Path) -> None:
