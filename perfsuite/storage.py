@@ -109,7 +109,7 @@ def locked(path: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     lock = filelock.FileLock(lock_path, timeout=timeout_s)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock.acquire(poll_interval=0.01)
     except filelock.Timeout:
         raise OutputError(
             f"{path} is in use: {_holder(lock_path)} has held {lock_path} for {timeout_s:g} s",
