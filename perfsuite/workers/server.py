@@ -204,7 +204,7 @@ def stay_on(cores: tuple[int, ...]) -> None:
 
 def describe() -> Hello:
     """What this worker is."""
-    packages = {each.metadata["Arm"]: each.version for each in metadata.distributions()}
+    packages = {each.metadata["Name"]: each.version for each in metadata.distributions()}
     source = Path(perfsuite.__file__).resolve().parent
     python = ".".join(str(part) for part in sys.version_info[:3])
     return Hello(str(source), sys.prefix, python, packages)
