@@ -11,6 +11,7 @@ from pathlib import Path
 import cpuinfo
 import torch
 
+from perfsuite.cgroup import cpu_groups
 from perfsuite.device import Device, nvidia_uuid, usable_cores
 from perfsuite.results.machine import Environment, Hardware
 
@@ -44,7 +45,14 @@ def describe_hardware(device: Device, label: str | None) -> Hardware:
     # Virtual machines often hide the exact brand; family and model number do not lie.
     if "family" in info and "model" in info:
         model += f" f{info['family']}m{info['model']}"
-    return Hardware("cpu", model, cores=len(usable_cores()), features=features, label=label)
+    cores = len(usable_cores())
+    return Hardware("cpu", model, cores, features=features, label=label, cpu_quota=_quota(cores))
+
+
+def _quota(cores: int) -> float | None:
+    """Cores that a container's quota leaves; None where it leaves all of them."""
+    quota = cpu_groups().quota
+    return round(quota, 2) if quota is not None and quota < cores else None
 
 
 def _accelerator_hardware(kind: str, label: str | None) -> Hardware:

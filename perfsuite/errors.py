@@ -26,6 +26,9 @@ from __future__ import annotations
 
 import re
 
+LONGEST_PROBLEM = 1000
+"""Characters of a message; what people write into files and options may be a megabyte."""
+
 
 class PerfsuiteError(Exception):
     """Root of all errors that perfsuite raises on purpose; the message is for people.
@@ -36,6 +39,9 @@ class PerfsuiteError(Exception):
     """
 
     def __init__(self, problem: str, *, hint: str) -> None:
+        problem = re.sub(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+", " ", problem)
+        if len(problem) > LONGEST_PROBLEM:
+            problem = f"{problem[:LONGEST_PROBLEM]} …"
         super().__init__(f"{problem}: {hint}" if hint else problem)
         self.problem = problem
         self.hint = hint

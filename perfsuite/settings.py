@@ -138,7 +138,7 @@ def _label(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise ValueError("takes a name")
     return value.strip()
 
@@ -297,7 +297,7 @@ def _project_table(path: Path) -> dict[str, Any]:
         return {}
     try:
         tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", hint="mend its TOML") from None
     table = tools.get("perfsuite", {}) if isinstance(tools, dict) else None
     if not isinstance(table, dict):
@@ -308,6 +308,7 @@ def _project_table(path: Path) -> dict[str, Any]:
     for key in table:
         if key not in known:
             raise SettingsError(
-                f"[tool.perfsuite] in {path} has no key '{key}'", hint=f"it has {', '.join(known)}"
+                f"[tool.perfsuite] in {path} has no key '{key}'",
+                hint=f"it has {', '.join(known)}",
             )
     return dict(table)

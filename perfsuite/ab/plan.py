@@ -13,14 +13,10 @@ from perfsuite.device import Device, usable_cores
 from perfsuite.environment import describe_environment
 from perfsuite.errors import SettingsError
 from perfsuite.ladder import Tier, is_compiled, reference_tier
-from perfsuite.results.ab import ArmFacts, GateRecord
+from perfsuite.results.ab import ArmFacts, GateRecord, record_path
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
-from perfsuite.session.preflight import (
-    find_calibration,
-    find_references,
-    new_run_id,
-)
+from perfsuite.session.preflight import find_calibration, find_references, new_run_id
 from perfsuite.session.subject import find_subject
 from perfsuite.settings import Settings
 from perfsuite.workers.protocol import Build
@@ -65,6 +61,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         default="pocket",
         needed_bytes=_NEEDED_BYTES,
         compile_cache=Path(tempfile.gettempdir()),
+        written=(record_path("any", settings.out),),
     )
     device, wanted, checkpoint = subject.device, subject.tiers, subject.checkpoint
     asked, weights = _one_workload(subject.workloads), subject.weights[None]

@@ -6,7 +6,7 @@ import shutil
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,7 +28,9 @@ from perfsuite.cli.record import record
 from perfsuite.cli.selftest import selftest
 from perfsuite.errors import GateError, PerfsuiteError
 from perfsuite.libraries import quietly
-from perfsuite.storage import check_writable
+
+if TYPE_CHECKING:
+    from perfsuite.session.run import Run
 from perfsuite.workload import labelled
 
 
@@ -97,19 +99,24 @@ def record_references(
 ) -> None:
     """Make the fp32 reference images and latents of a checkpoint (pocket on a CPU)."""
     first = prepare(checkpoint, None, device, baselines, scores_images=False, **workload)
-    check_writable(first.settings.baselines, 0)
+    folders = {run.work.name: _references_folder(run) for run in first.siblings}
     from perfsuite.ladder import reference_tier
+    from perfsuite.storage import check_outputs
+    from perfsuite.stores.references import MANIFEST
 
+    check_outputs(*(folder / MANIFEST for folder in folders.values()))
     for run in first.siblings:
-        name = labelled(run.checkpoint.name, run.work.quality_label)
-        keyed = Path(run.store.hardware_key, "references", name)
-        portable = Path("references", name)
-        is_portable = run.checkpoint.portable_references
-        folder = run.settings.baselines / (portable if is_portable else keyed)
         with progress_line() as line, run.build(reference_tier()) as fp32, quietly():
             line.begin("references")
-            references = run.record_references(fp32, folder, line.update)
+            references = run.record_references(fp32, folders[run.work.name], line.update)
         click.echo(f"{len(references.images)} reference images in {references.folder}")
+
+
+def _references_folder(run: Run) -> Path:
+    name = labelled(run.checkpoint.name, run.work.quality_label)
+    keyed = Path(run.store.hardware_key, "references", name)
+    portable = Path("references", name)
+    return run.settings.baselines / (portable if run.checkpoint.portable_references else keyed)
 
 
 main.add_command(record)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scipy import stats
@@ -35,7 +36,7 @@ from perfsuite.results.images import (
 )
 from perfsuite.results.method import Configuration, differences
 from perfsuite.results.migrate import SCHEMA, migrated
-from perfsuite.storage import read_json
+from perfsuite.storage import locked, read_json, write_json
 from perfsuite.workload import Workload, labelled
 
 FALSE_ALARM_RATE = 1e-4
@@ -93,9 +94,7 @@ def load_calibration(
     hint = f"perfsuite calibrate-quality {checkpoint}{options}"
     if not path.exists():
         return None
-    found = read_json(
-        path, Calibration, schema=SCHEMA, error=CalibrationError, hint=hint, migrate=migrated
-    )
+    found = _read(path, hint)
     expected = (
         ("weights", found.identity, identity),
         ("workload", found.workload, workload.digest),
@@ -110,6 +109,48 @@ def load_calibration(
                 f"{path} was calibrated for {what} {known}, this is {wanted}", hint=hint
             )
     return found
+
+
+def save_tier(
+    path: Path, calibration: Calibration, name: str, measured: TierCalibration
+) -> Calibration:
+    """Store a tier's thresholds beside those that other sessions have stored meanwhile.
+
+    Args:
+        path: the file.
+        calibration: names weights and workload, and holds what is known of the other tiers.
+        name: of the tier.
+        measured: its thresholds.
+
+    Returns:
+        What the file holds now. A file of other weights, or that cannot be read, is replaced.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with locked(path):
+        found = _stored(path)
+        same = found is not None and (found.identity, found.workload) == (
+            calibration.identity,
+            calibration.workload,
+        )
+        others = found.tiers if found is not None and same else calibration.tiers
+        merged = replace(calibration, tiers=others | {name: measured})
+        write_json(path, merged)
+    return merged
+
+
+def _stored(path: Path) -> Calibration | None:
+    try:
+        return _read(path, "") if path.exists() else None
+    except CalibrationError:
+        return None
+
+
+def _read(path: Path, hint: str) -> Calibration:
+    return read_json(
+        path, Calibration, schema=SCHEMA, error=CalibrationError, hint=hint, migrate=migrated
+    )
 
 
 def calibrate_tier(

@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 
 from perfsuite.errors import CalibrationError
-from perfsuite.images.calibration import calibrate_layers, calibrate_tier, calibration_path
+from perfsuite.images.calibration import (
+    calibrate_layers,
+    calibrate_tier,
+    calibration_path,
+    save_tier,
+)
 from perfsuite.images.generate import GeneratedImage
 from perfsuite.images.references import References, exactness_shots, references_of
 from perfsuite.images.scoring import make_images, score_image, score_quantised
@@ -19,7 +24,7 @@ from perfsuite.results.images import Calibration, ImageScore, TierCalibration
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.verdict import Outcome
 from perfsuite.session.run import Run
-from perfsuite.storage import write_json
+from perfsuite.storage import check_outputs
 from perfsuite.workload import Shot, Workload
 
 
@@ -55,6 +60,9 @@ def calibrate(
         CalibrationError: fp32 does not make its own references, or a tier cannot be scored.
         OutputError: the file cannot be written.
     """
+    key = None if run.checkpoint.portable_references else run.store.hardware_key
+    path = calibration_path(run.settings.baselines, run.checkpoint.name, key)
+    check_outputs(path)
     begin("fp32")
     ground = _lay_ground(run, widened(run.work.quality, seeds), progress)
     known = run.calibration.tiers if run.calibration else {}
@@ -76,8 +84,7 @@ def calibrate(
             continue
         begin(tier.name)
         measured = _measure_tier(run, tier, ground, progress)
-        calibration = replace(calibration, tiers=calibration.tiers | {tier.name: measured})
-        write_json(path, calibration)
+        calibration = save_tier(path, calibration, tier.name, measured)
     return calibration
 
 

@@ -18,7 +18,11 @@ from perfsuite.checkpoints import Checkpoint
 from perfsuite.compiler import COMPILE_CACHE, compile_cache
 from perfsuite.device import Device
 from perfsuite.environment import describe_environment
-from perfsuite.errors import BaselineError, ReferenceImageError, SettingsError
+from perfsuite.errors import (
+    BaselineError,
+    ReferenceImageError,
+    SettingsError,
+)
 from perfsuite.images.calibration import calibration_path, load_calibration
 from perfsuite.images.metrics import check_scorable
 from perfsuite.images.references import References
@@ -38,6 +42,7 @@ from perfsuite.results.session import RunRecord
 from perfsuite.session.run import Run
 from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings
+from perfsuite.storage import check_outputs
 from perfsuite.stores.baselines import BaselineStore, Comparable, comparable
 from perfsuite.stores.references import MANIFEST, load_references
 from perfsuite.workload import Workloads, labelled
@@ -70,7 +75,12 @@ def prepare_run(
     """
     threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
     cache = _compile_cache(settings)
-    subject = find_subject(settings, compile_cache=cache, selected=selected)
+    subject = find_subject(
+        settings,
+        compile_cache=cache,
+        selected=selected,
+        written=(settings.out / "runs" / "latest.json",),
+    )
     _set_up_torch(settings, subject.device, cache)
     environment = describe_environment(subject.device, settings.machine_label, root)
     _keep_imports_out_of_garbage_collection()
@@ -130,6 +140,7 @@ def _run_of(
         work.latency.digest,
         work.latency_label,
     )
+    check_outputs(store.path(settings.baselines if settings.update else settings.out / "baselines"))
     measured = {tier.name: methods[tier.name] for tier in wanted}
     known = _load_baseline(store, settings, record.environment, measured)
     found = (settings, key, checkpoint, subject.weights[None], work)

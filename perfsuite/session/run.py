@@ -266,6 +266,7 @@ class Run:
             workload=fp32.quality,
             environment=self.environment,
             images=make_images(fp32, fp32.quality, progress=progress),
+            again=lambda shot: next(make_images(fp32, fp32.quality, [shot])),
             configuration=self.methods[fp32.tier.name].configuration,
             options=self.work.options,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.compiler import check_compiler
 from perfsuite.device import Device, find_device
-from perfsuite.errors import SettingsError
+from perfsuite.errors import OutputError, SettingsError
 from perfsuite.ladder import (
     Tier,
     Weights,
@@ -20,7 +20,7 @@ from perfsuite.ladder import (
     tiers,
 )
 from perfsuite.settings import Settings
-from perfsuite.storage import check_writable
+from perfsuite.storage import check_outputs, check_writable
 from perfsuite.workload import Workloads
 
 _RECORD_BYTES = 16 << 20
@@ -53,6 +53,7 @@ def find_subject(
     default: str | None = None,
     needed_bytes: int | None = None,
     selected: frozenset[str] | None = None,
+    written: tuple[Path, ...] = (),
 ) -> Subject:
     """What settings ask to be measured.
 
@@ -62,6 +63,7 @@ def find_subject(
         default: the checkpoint if none is named; None chooses by device.
         needed_bytes: room that is needed in the output folder; None for what a session needs.
         selected: tiers that will really be built; None for all. A compiler is asked for by these.
+        written: files that will be written.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
@@ -76,7 +78,7 @@ def find_subject(
     for tier in concerned:
         check_method(tier)
     session_bytes = _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES
-    check_writable(settings.out, needed_bytes or session_bytes)
+    check_places(settings, needed_bytes or session_bytes, *written)
     if compiles:
         check_compiler(compile_cache)
     return Subject(device, wanted, checkpoint, chosen, describe_weights(concerned, checkpoint))
@@ -108,3 +110,21 @@ def _with_references(wanted: tuple[Tier, ...]) -> tuple[Tier, ...]:
 def default_checkpoint(device: Device) -> str:
     """The trained miniature on a CPU, SDXL itself on an accelerator."""
     return "sdxl" if device.is_accelerator else "pocket"
+
+
+def check_places(settings: Settings, needed_bytes: int, *files: Path) -> None:
+    """See that what a run writes can be written, and that the baselines' folder is one.
+
+    Args:
+        settings: name the folders.
+        needed_bytes: room for records.
+        files: that will be written.
+
+    Raises:
+        OutputError: something cannot be written, or is in the way.
+    """
+    check_writable(settings.out, needed_bytes)
+    check_outputs(*files)
+    if settings.baselines.exists() and not settings.baselines.is_dir():
+        hint = "name the folder of the baselines: --perf-baselines"
+        raise OutputError(f"{settings.baselines} is no folder", hint=hint)

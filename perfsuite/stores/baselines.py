@@ -21,7 +21,7 @@ from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.reasons import Incomparable
 from perfsuite.results.samples import LatencySamples, Measurement
-from perfsuite.storage import read_json, write_json
+from perfsuite.storage import locked, read_json, write_json
 from perfsuite.workload import labelled
 
 
@@ -237,22 +237,23 @@ class BaselineStore:
         Raises:
             BaselineError: the file that is there cannot be read, or a run is to be added to those
                 of something else; it is left as it is.
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or another session does not let go of it.
         """
         path = self.path(folder)
-        before = (
-            self._read(path)
-            if path.is_file()
-            else Baseline(SCHEMA, self.hardware_key, self.checkpoint, self.workload, {})
-        )
-        known = before.tiers.get(measurement.tier)
-        kept = known.runs if add and known is not None else ()
-        self._check_addable(kept, run, path)
-        runs = (*(each for each in kept if each.latency.probe == run.latency.probe), run)
-        fresh = TierBaseline(TierBaseline(1.0, runs).recorded_latency_s, runs)
-        tier = known.of_runs(runs) if known is not None and kept else fresh
-        tiers = before.tiers | {measurement.tier: tier}
-        write_json(path, replace(before, tiers=tiers))
+        with locked(path):  # another session may add to it at this moment
+            before = (
+                self._read(path)
+                if path.is_file()
+                else Baseline(SCHEMA, self.hardware_key, self.checkpoint, self.workload, {})
+            )
+            known = before.tiers.get(measurement.tier)
+            kept = known.runs if add and known is not None else ()
+            self._check_addable(kept, run, path)
+            runs = (*(each for each in kept if each.latency.probe == run.latency.probe), run)
+            fresh = TierBaseline(TierBaseline(1.0, runs).recorded_latency_s, runs)
+            tier = known.of_runs(runs) if known is not None and kept else fresh
+            tiers = before.tiers | {measurement.tier: tier}
+            write_json(path, replace(before, tiers=tiers))
         return path
 
     @staticmethod

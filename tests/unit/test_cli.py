@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
 
-from perfsuite.checkpoints import Checkpoint
+from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.cli.commands import main
 
@@ -65,3 +68,19 @@ def test_an_unknown_checkpoint_is_a_usage_error(runner: CliRunner) -> None:
     result = runner.invoke(main, ["record-references", "nowhere"])
     assert result.exit_code == 2
     assert "unknown checkpoint 'nowhere'" in result.output
+
+
+def test_references_of_weights_with_a_nan_are_refused_and_nothing_is_written(
+    runner: CliRunner, libraries: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(find_checkpoint("pocket").source.folder, folder)  # type: ignore[attr-defined]
+    (weights,) = (folder / "vae").glob("*.safetensors")
+    tensors = load_file(weights)
+    name = next(each for each in tensors if each.startswith("decoder.conv_out"))
+    tensors[name].reshape(-1)[0] = np.nan
+    save_file(tensors, weights)
+    result = runner.invoke(main, ["record-references", str(folder)])
+    assert result.exit_code == 2
+    assert "is no reference: pixels are NaN or infinite" in result.output
+    assert not list(Path().rglob("manifest.json"))

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.unit.gate_samples import Opener, busy
 
 from perfsuite.checkpoints import Checkpoint, registry
 from perfsuite.cli import gate as cli_gate

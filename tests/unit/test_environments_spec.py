@@ -114,7 +114,7 @@ def test_a_requirement_tells_its_name_where_it_can(tmp_path: Path) -> None:
 def test_a_wheel_of_another_name_is_refused(tmp_path: Path) -> None:
     wheel = tmp_path / "torch.whl"
     wheel.touch()
-    with pytest.raises(SettingsError, match="is no wheel .*give the file its name back"):
+    with pytest.raises(SettingsError, match=r"is no wheel .*give the file its name back"):
         parse_spec(str(wheel))
 
 

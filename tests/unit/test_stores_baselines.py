@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -322,3 +323,33 @@ def test_a_table_that_has_changed_since_is_named(store: BaselineStore) -> None:
     save(replace(store, workload="ffff", label="large"), run_of())
     with pytest.raises(BaselineError, match="recorded for workload ffff, this is eeee"):
         replace(store, workload="eeee", label="large").load()
+
+
+def test_sessions_that_add_at_once_lose_no_run(store: BaselineStore) -> None:
+    tiers, runs = ("fp32", "bf16", "sdpa"), 8
+
+    def add_runs(tier: str) -> None:
+        for number in range(runs):
+            save(store, recorded_run(f"{tier}-{number}"), tier, add=True)
+
+    threads = [threading.Thread(target=add_runs, args=(tier,)) for tier in tiers for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for tier in tiers:
+        assert sorted(run_ids(store, tier)) == sorted(
+            f"{tier}-{n}" for n in range(runs) for _ in "ab"
+        )
+
+
+def test_a_folder_that_may_only_be_read_is_read(store: BaselineStore) -> None:
+    path = save(store, recorded_run())
+    path.with_name(f".{path.name}.lock").unlink()
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        assert run_ids(store) == ["1"]
+    finally:
+        path.parent.chmod(0o755)
+    assert not path.with_name(f".{path.name}.lock").exists()

@@ -223,6 +223,49 @@ def test_closing_ends_what_the_worker_has_started_too(stage: Stage) -> None:
     assert not _runs(pid)
 
 
+WORKER = """
+import subprocess, sys, time
+from perfsuite.workers import main
+requests, replies = main.take_over_pipes()
+ending = main.end_with_the_gate(requests)
+child = subprocess.Popen(["sleep", "60"])
+replies.write(f"{{child.pid}}\\n".encode())
+{work}
+"""
+GATE = """
+import subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, start_new_session=True)
+print(worker.pid, worker.stdout.readline().decode(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "work",
+    ["while True: pass", "time.sleep(60)", "requests.read(); ending.join(5)"],
+    ids=["computes", "waits for something", "waits for requests"],
+)
+def test_a_gate_that_is_killed_leaves_no_worker_and_nothing_that_one_has_started(
+    work: str,
+) -> None:
+    command = [sys.executable, "-c", GATE, WORKER.format(work=work)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as gate:
+        assert gate.stdout is not None
+        pids = [int(pid) for pid in gate.stdout.readline().split()]
+        assert len(pids) == 2
+        time.sleep(0.5)
+        assert _runs(pids[0])  # while there is a gate, the worker works
+        gate.kill()
+    deadline = time.monotonic() + 20
+    while any(_runs(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [pid for pid in pids if _runs(pid)]
+    for pid in left:
+        os.kill(pid, 9)
+    assert left == []
+
+
 def test_waiting_workers_are_told_to_sleep_and_share_no_cache(tmp_path: Path) -> None:
     launch = Launch(Arm.CONTROL, Path("python"), tmp_path, tmp_path, tmp_path, tmp_path / "c")
     variables = launch.environment
