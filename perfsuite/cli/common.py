@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.libraries import import_libraries
 from perfsuite.progress import ProgressLine
-from perfsuite.settings import resolve_settings
+from perfsuite.settings import find_root, resolve_settings
 from perfsuite.storage import write_whole
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -39,8 +39,8 @@ def prepare(
         "baselines": baselines,
         "out": out,
     }
-    root = Path.cwd()
-    settings = resolve_settings(given, root)
+    root = find_root(Path.cwd())
+    settings = resolve_settings(given, root, flag="--")
     import_libraries()
     from perfsuite.session.preflight import prepare_run
 

@@ -32,7 +32,12 @@ _COMPILE_CACHE_BYTES = 256 << 20
 
 
 def prepare_run(
-    settings: Settings, root: Path, *, scores_images: bool = True, uses_calibration: bool = True
+    settings: Settings,
+    root: Path,
+    *,
+    scores_images: bool = True,
+    uses_calibration: bool = True,
+    needs_baseline: bool = False,
 ) -> Run:
     """Check everything that can be checked before the first weight is loaded.
 
@@ -41,6 +46,8 @@ def prepare_run(
         root: folder of the project; its git revision is recorded.
         scores_images: whether references are needed.
         uses_calibration: whether thresholds of the quality gate are needed too.
+        needs_baseline: whether latencies are judged, so that `--perf-missing fail` asks for a
+            baseline of each tier.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
@@ -64,6 +71,8 @@ def prepare_run(
         checkpoint.latency.digest,
     )
     baseline = _load_baseline(store, settings)
+    if needs_baseline and settings.missing == "fail" and settings.update is None:
+        _require_baseline(baseline, wanted, store)
     _keep_imports_out_of_garbage_collection()
     identity = checkpoint.source.identity()
     references = (
@@ -105,14 +114,26 @@ def prepare_run(
 def _load_baseline(store: BaselineStore, settings: Settings) -> Baseline | None:
     # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
     baseline = store.load()
-    if settings.update == "replace":
-        return None
-    if baseline is None and settings.missing == "fail" and settings.update is None:
+    return None if settings.update == "replace" else baseline
+
+
+def _require_baseline(
+    baseline: Baseline | None, wanted: tuple[Tier, ...], store: BaselineStore
+) -> None:
+    """Stop where a tier that is to be judged has no baseline.
+
+    Raises:
+        SettingsError: there is none, or it lacks a tier.
+    """
+    known = baseline.tiers if baseline else {}
+    lacking = ",".join(tier.name for tier in wanted if tier.name not in known)
+    if lacking:
+        where = store.find() or f"{store.hardware_key} in {store.committed}"
         raise SettingsError(
-            f"no baseline for {store.hardware_key} in {settings.baselines}",
-            hint="record one: perfsuite record --runs 5, or pass --perf-missing record",
+            f"no baseline for {lacking} of {where}" if baseline else f"no baseline for {where}",
+            hint=f"record one: perfsuite record --runs 5 --perf-tiers {lacking}, "
+            "or pass --perf-missing record",
         )
-    return baseline
 
 
 def default_checkpoint(device: Device) -> str:

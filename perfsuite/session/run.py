@@ -232,7 +232,7 @@ class Run:
             return verdict
         path = self.store.save_run(settings.out / "baselines", measurement, run, add=False)
         reason = "no baseline for this hardware yet: this run is now its baseline"
-        return replace(verdict, reason=reason)
+        return replace(verdict, outcome=Outcome.RECORDED, reason=reason)
 
     def _image_gate(self, built: BuiltTier, progress: Progress) -> ImageGate:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""

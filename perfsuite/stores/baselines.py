@@ -173,7 +173,9 @@ class BaselineStore:
             else Baseline(SCHEMA, self.hardware_key, self.checkpoint, self.workload, {})
         )
         known = before.tiers.get(measurement.tier)
-        kept = known.runs if add and known is not None else ()
+        before_it = known.runs if add and known is not None else ()
+        # What one process measures twice is one run: between runs of a process there is no noise.
+        kept = tuple(each for each in before_it if each.run_id != run.run_id)
         runs = (*(each for each in kept if each.latency.probe == run.latency.probe), run)
         accepted = TierBaseline(1.0, runs).recorded_latency_s
         if kept and known is not None and known.was_edited:

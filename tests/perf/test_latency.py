@@ -10,5 +10,7 @@ from perfsuite.results.verdict import LatencyVerdict
 
 
 @pytest.mark.perf
-def test_latency(latency_verdict: LatencyVerdict, enforce: Callable[[object], None]) -> None:
-    enforce(latency_verdict)
+def test_latency(
+    perf_latency_verdict: LatencyVerdict, perf_enforce: Callable[[object], None]
+) -> None:
+    perf_enforce(perf_latency_verdict)

@@ -10,5 +10,7 @@ from perfsuite.results.images import QualityVerdict
 
 
 @pytest.mark.perf
-def test_exactness(exactness_verdict: QualityVerdict, enforce: Callable[[object], None]) -> None:
-    enforce(exactness_verdict)
+def test_exactness(
+    perf_exactness_verdict: QualityVerdict, perf_enforce: Callable[[object], None]
+) -> None:
+    perf_enforce(perf_exactness_verdict)

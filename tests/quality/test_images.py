@@ -10,5 +10,7 @@ from perfsuite.results.images import QualityVerdict
 
 
 @pytest.mark.perf
-def test_images(quality_verdict: QualityVerdict, enforce: Callable[[object], None]) -> None:
-    enforce(quality_verdict)
+def test_images(
+    perf_quality_verdict: QualityVerdict, perf_enforce: Callable[[object], None]
+) -> None:
+    perf_enforce(perf_quality_verdict)

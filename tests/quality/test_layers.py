@@ -10,5 +10,5 @@ from perfsuite.results.images import LayersVerdict
 
 
 @pytest.mark.perf
-def test_layers(layers_verdict: LayersVerdict, enforce: Callable[[object], None]) -> None:
-    enforce(layers_verdict)
+def test_layers(perf_layers_verdict: LayersVerdict, perf_enforce: Callable[[object], None]) -> None:
+    perf_enforce(perf_layers_verdict)
