@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from perfsuite.cli.bisect import bisect
-from perfsuite.cli.common import prepare, progress_line
+from perfsuite.cli.common import load_conftests, prepare, progress_line
 from perfsuite.cli.gate import gate
 from perfsuite.cli.quality import calibrate_quality
 from perfsuite.cli.selftest import selftest
@@ -37,7 +37,8 @@ def main() -> None:
 
 @main.command()
 def tiers() -> None:
-    """Print the ladder: what each tier adds and why."""
+    """Print the ladder: what each tier adds and why; those of the folder's conftest.py too."""
+    load_conftests()
     with quietly():
         from perfsuite.ladder import summarise
         from perfsuite.ladder import tiers as registered

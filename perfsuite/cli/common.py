@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import sys
@@ -10,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from perfsuite.errors import SettingsError
 from perfsuite.libraries import import_libraries
 from perfsuite.progress import ProgressLine
 from perfsuite.settings import find_root, resolve_settings
@@ -47,6 +52,32 @@ def prepare(
     return prepare_run(
         settings, root, scores_images=scores_images, uses_calibration=uses_calibration
     )
+
+
+class _NoTests:
+    """A pytest plugin that ends a session once the first conftests are loaded."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self) -> int:
+        return 0
+
+
+def load_conftests() -> None:
+    """Load the conftests that pytest would load first in this folder: they may register tiers.
+
+    Raises:
+        SettingsError: one cannot be loaded, or pytest cannot be configured here.
+    """
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        code = pytest.main([], plugins=[_NoTests()])
+    if code != pytest.ExitCode.OK:
+        lines = [line.strip() for line in said.getvalue().splitlines() if line.strip()]
+        errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+        raise SettingsError(
+            f"the tiers of {Path.cwd()} cannot be read ({(errors or lines or [str(code)])[0]})",
+            hint="mend its conftest.py, so that pytest runs there",
+        )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import import_libraries
 from perfsuite.plugin.selection import IMAGES, VERDICTS, own_fixtures, tiers_of, times
-from perfsuite.plugin.tally import Tested, count
+from perfsuite.plugin.tally import Ending, count
 from perfsuite.progress import Progress, ProgressLine
 from perfsuite.results.verdict import Outcome
 from perfsuite.settings import Settings
@@ -43,7 +43,7 @@ class MeasuringSession:
     ) -> None:
         self._config = config
         self._root = root
-        self._tested = {i.nodeid: Tested(bool(own_fixtures(i) & VERDICTS)) for i in items}
+        self._tested = {i.nodeid: Ending(bool(own_fixtures(i) & VERDICTS)) for i in items}
         self._was_cut_short = False
         self._last_error: str | None = None
         self._terminal = _terminal(config)
@@ -86,7 +86,7 @@ class MeasuringSession:
 
     def note_verdict(self, nodeid: str, outcome: Outcome) -> None:
         """Count a verdict that a test was given."""
-        self._tested.setdefault(nodeid, Tested(has_verdict=True)).outcomes.append(outcome)
+        self._tested.setdefault(nodeid, Ending(has_verdict=True)).outcomes.append(outcome)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

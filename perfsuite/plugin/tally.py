@@ -13,7 +13,7 @@ _DID_NOT_RUN = "did not run to its end"
 
 
 @dataclass
-class Tested:
+class Ending:
     """One test that measures.
 
     Attributes:
@@ -73,7 +73,7 @@ class Counts:
         return f"{self.judged} judged, {self.recorded} recorded, {skipped}"
 
 
-def count(tested: Iterable[Tested]) -> Counts:
+def count(tested: Iterable[Ending]) -> Counts:
     """Count how tests have ended."""
     tests = tuple(tested)
     missing = Counter(each.missing for each in tests if each.missing is not None)
