@@ -196,6 +196,7 @@ def _deselect(config: pytest.Config, items: list[pytest.Item], left_out: list[py
         items[:] = [item for item in items if item not in gone]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest's reporter asks for lines to print
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Check everything that can be checked before the first weight is loaded."""
     config = session.config
