@@ -31,6 +31,35 @@ else:
 
 LABEL_VARIABLE = "PERFSUITE_MACHINE_LABEL"
 
+_OWN_TABLE = re.compile(r"^\s*\[tool\.perfsuite[\].]", re.MULTILINE)
+
+
+def in_ci() -> bool:
+    """Whether a CI system runs this: `$CI` is set to anything but a spelling of no."""
+    value = os.environ.get("CI", "").strip().lower()
+    return value not in ("", "0", "false", "no", "off", "n", "f")
+
+
+def find_root(start: Path) -> Path:
+    """The folder that settings, baselines and records hang on.
+
+    The nearest folder from `start` up whose pyproject.toml has a `[tool.perfsuite]`, within the
+    same repository; `start` itself if there is none.
+    """
+    for folder in (start, *start.parents):
+        if _has_own_table(folder / "pyproject.toml"):
+            return folder
+        if (folder / ".git").exists():
+            break
+    return start
+
+
+def _has_own_table(path: Path) -> bool:
+    try:
+        return bool(_OWN_TABLE.search(path.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return False
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -49,7 +78,7 @@ class Settings:
         machine_label: names the pool of machines.
         threads: CPU threads of torch; None for one on a CPU and torch's own choice beside an
             accelerator.
-        strict: whether inconclusive and invalid verdicts fail.
+        strict: whether a verdict that is neither pass nor fail makes its test fail.
         only: None, `latency` or `quality`: tests of the other are left out.
         workloads: what is asked for instead of the checkpoint's own workloads, one for each row of
             the matrix.
@@ -197,7 +226,13 @@ OPTIONS = (
         "LABEL",
     ),
     Option("threads", _whole_number, None, "CPU threads of torch (1 on a CPU)", "N"),
-    Option("strict", _switch, False, "inconclusive and invalid verdicts fail", None),
+    Option(
+        "strict",
+        _switch,
+        None,
+        "inconclusive and invalid verdicts and missing baselines fail (on where $CI is true)",
+        None,
+    ),
     Option(
         "only",
         _choice("latency", "quality"),
@@ -209,7 +244,7 @@ OPTIONS = (
         "require-baseline",
         _switch,
         False,
-        "in CI (where $CI is set) a missing baseline fails, before anything is measured",
+        "in CI (where $CI is true) a missing baseline fails, before anything is measured",
         None,
     ),
     Option(
@@ -227,24 +262,43 @@ OPTIONS = (
 )
 
 
+def check_given(given: Mapping[str, Any], flag: str = "--perf-") -> None:
+    """See that command-line values can be used, whatever pyproject.toml says.
+
+    Args:
+        given: values by option; None where not given.
+        flag: what stands before an option's name on that command line.
+
+    Raises:
+        SettingsError: one cannot.
+    """
+    for each in OPTIONS:
+        _resolve(each, given, {}, each.default, flag)
+
+
 def resolve_settings(
-    given: Mapping[str, Any], root: Path, defaults: Mapping[str, Any] | None = None
+    given: Mapping[str, Any],
+    root: Path,
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    flag: str = "--perf-",
 ) -> Settings:
     """Settings from command-line values (None where not given) and `root/pyproject.toml`.
 
     Args:
-        given: by option.
-        root: folder of the project.
+        given: values by option; None where not given.
+        root: folder that relative paths start from.
         defaults: by option, where a command's are not those of the table.
+        flag: what stands before an option's name on that command line.
 
     Raises:
         SettingsError: a value cannot be used, or pyproject.toml has a key that does not exist.
     """
     table = _project_table(root / "pyproject.toml")
     own = {**{each.name: each.default for each in OPTIONS}, **(defaults or {})}
-    values = {each.name: _resolve(each, given, table, own[each.name]) for each in OPTIONS}
+    values = {each.name: _resolve(each, given, table, own[each.name], flag) for each in OPTIONS}
     values["machine-label"] = values["machine-label"] or _label_from_environment()
-    required = values.pop("require-baseline") and os.environ.get("CI")
+    required = values.pop("require-baseline") and in_ci()
     return Settings(
         device=values["device"],
         checkpoint=values["checkpoint"],
@@ -257,7 +311,7 @@ def resolve_settings(
         out=_absolute(values["out"], root),
         machine_label=values["machine-label"],
         threads=values["threads"],
-        strict=values["strict"],
+        strict=in_ci() if values["strict"] is None else values["strict"],
         only=values["only"],
         workloads=choose_workloads(values, table.get("workloads", {})),
     )
@@ -275,10 +329,10 @@ def _label_from_environment() -> str | None:
 
 
 def _resolve(
-    option: Option, given: Mapping[str, Any], table: Mapping[str, Any], default: Any
+    option: Option, given: Mapping[str, Any], table: Mapping[str, Any], default: Any, flag: str
 ) -> Any:
     if given.get(option.name) is not None:
-        return _parsed(option.parse, given[option.name], f"--perf-{option.name}")
+        return _parsed(option.parse, given[option.name], f"{flag}{option.name}")
     if option.name in table:
         where = f"[tool.perfsuite] {option.name} in pyproject.toml"
         return _parsed(option.parse, table[option.name], where)

@@ -16,6 +16,7 @@ from perfsuite.cli.common import (
     INTERRUPTED,
     NOBODY_READS,
     in_own_words,
+    load_conftests,
     prepare,
     progress_line,
     say,
@@ -76,7 +77,8 @@ def main() -> None:
 
 @main.command()
 def tiers() -> None:
-    """Print the ladder: what each tier adds and why."""
+    """Print the ladder: what each tier adds and why; those of the folder's conftest.py too."""
+    load_conftests()
     with quietly():
         from perfsuite.ladder import summarise
         from perfsuite.ladder import tiers as registered

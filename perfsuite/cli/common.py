@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -9,16 +10,17 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+import pytest
 
-from perfsuite.errors import OutputError
+from perfsuite.errors import OutputError, SettingsError
 from perfsuite.libraries import import_libraries
 from perfsuite.progress import ProgressLine
-from perfsuite.settings import resolve_settings
+from perfsuite.settings import find_root, resolve_settings
 from perfsuite.storage import write_whole
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -55,8 +57,8 @@ def prepare(
         "baselines": baselines,
         "out": out,
     }
-    root = Path.cwd()
-    settings = resolve_settings(given, root)
+    root = find_root(Path.cwd())
+    settings = resolve_settings(given, root, flag="--")
     import_libraries()
     from perfsuite.session.preflight import prepare_run
 
@@ -80,6 +82,32 @@ _WORKLOAD_OPTIONS = (
     ("batch", "N", "Images per call that is timed."),
     ("prompt", "TEXT", "Prompt that is timed."),
 )
+
+
+class _NoTests:
+    """A pytest plugin that ends a session once the first conftests are loaded."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self) -> int:
+        return 0
+
+
+def load_conftests() -> None:
+    """Load the conftests that pytest would load first in this folder: they may register tiers.
+
+    Raises:
+        SettingsError: one cannot be loaded, or pytest cannot be configured here.
+    """
+    captured = io.StringIO()
+    with redirect_stderr(captured), redirect_stdout(io.StringIO()):
+        code = pytest.main([], plugins=[_NoTests()])
+    if code != pytest.ExitCode.OK:
+        lines = [line.strip() for line in captured.getvalue().splitlines() if line.strip()]
+        errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+        raise SettingsError(
+            f"the tiers of {Path.cwd()} cannot be read ({(errors or lines or [str(code)])[0]})",
+            hint="mend its conftest.py, so that pytest runs there",
+        )
 
 
 @contextmanager

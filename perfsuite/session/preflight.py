@@ -57,7 +57,7 @@ def prepare_run(
     *,
     scores_images: bool = True,
     uses_calibration: bool = True,
-    selected: frozenset[str] | None = None,
+    needs_baseline: bool = False,
 ) -> Run:
     """Check everything that can be checked before the first weight is loaded.
 
@@ -68,7 +68,8 @@ def prepare_run(
         root: folder of the project; its git revision is recorded.
         scores_images: whether references are needed.
         uses_calibration: whether thresholds of the quality gate are needed too.
-        selected: tiers that tests are left for; None for all. A compiler is asked for by these.
+        needs_baseline: whether latencies are judged, so that `--perf-missing fail` asks for a
+            baseline of each tier.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
@@ -78,7 +79,6 @@ def prepare_run(
     subject = find_subject(
         settings,
         compile_cache=cache,
-        selected=selected,
         written=(settings.out / "runs" / "latest.json",),
     )
     _set_up_torch(settings, subject.device, cache)
@@ -104,6 +104,7 @@ def prepare_run(
             record,
             scores_images=scores_images,
             uses_calibration=scores_images and uses_calibration,
+            needs_baseline=needs_baseline,
             _threads_before=threads_before,
             _compile_cache_before=cache_before,
         )
@@ -123,6 +124,7 @@ def _run_of(
     *,
     scores_images: bool,
     uses_calibration: bool,
+    needs_baseline: bool,
     **before: Any,
 ) -> Run:
     """The run of one workload, with all that its verdicts will be held against."""
@@ -142,7 +144,9 @@ def _run_of(
     )
     check_outputs(store.path(settings.baselines if settings.update else settings.out / "baselines"))
     measured = {tier.name: methods[tier.name] for tier in wanted}
-    known = _load_baseline(store, settings, record.environment, measured)
+    known = _load_baseline(
+        store, settings, record.environment, measured, needs_baseline=needs_baseline
+    )
     found = (settings, key, checkpoint, subject.weights[None], work)
     return Run(
         settings,
@@ -167,6 +171,8 @@ def _load_baseline(
     settings: Settings,
     environment: Environment,
     methods: Mapping[str, Method],
+    *,
+    needs_baseline: bool,
 ) -> Comparable:
     # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
     baseline = store.load()
@@ -180,7 +186,7 @@ def _load_baseline(
                 f"no run can be added to tier '{name}' of {store.find()}: {say(why)}",
                 hint="record anew with --perf-update, or measure as it was recorded",
             )
-    elif settings.missing == "fail":
+    elif needs_baseline and settings.missing == "fail":
         _require_baseline(store, settings, known, tuple(methods))
     return known
 

@@ -52,7 +52,6 @@ def find_subject(
     compile_cache: Path,
     default: str | None = None,
     needed_bytes: int | None = None,
-    selected: frozenset[str] | None = None,
     written: tuple[Path, ...] = (),
 ) -> Subject:
     """What settings ask to be measured.
@@ -62,7 +61,6 @@ def find_subject(
         compile_cache: folder that compiled code will lie in; the compiler is tried there.
         default: the checkpoint if none is named; None chooses by device.
         needed_bytes: room that is needed in the output folder; None for what a session needs.
-        selected: tiers that will really be built; None for all. A compiler is asked for by these.
         written: files that will be written.
 
     Raises:
@@ -70,7 +68,7 @@ def find_subject(
     """
     device = find_device(settings.device)
     wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    compiles = any(is_compiled(tier) and tier.name in (selected or {tier.name}) for tier in wanted)
+    compiles = any(is_compiled(tier) for tier in wanted)
     checkpoint = find_checkpoint(settings.checkpoint or default or default_checkpoint(device))
     chosen = choose_workloads(settings, checkpoint)
     checkpoint.source.check()

@@ -247,7 +247,9 @@ class BaselineStore:
                 else Baseline(SCHEMA, self.hardware_key, self.checkpoint, self.workload, {})
             )
             known = before.tiers.get(measurement.tier)
-            kept = known.runs if add and known is not None else ()
+            before_it = known.runs if add and known is not None else ()
+            # What one process measures twice is one run: within a process no noise of runs shows.
+            kept = tuple(each for each in before_it if each.run_id != run.run_id)
             self._check_addable(kept, run, path)
             runs = (*(each for each in kept if each.latency.probe == run.latency.probe), run)
             fresh = TierBaseline(TierBaseline(1.0, runs).recorded_latency_s, runs)

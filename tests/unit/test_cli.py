@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.cli.commands import main
+from perfsuite.ladder import table
 
 
 @pytest.fixture
@@ -31,6 +32,28 @@ def test_tiers_prints_what_each_row_adds_within_80_columns(
     for text in ("fp32, published 7.36 s", "int8 on fused-qkv", "+ dynamic_int8", "bfloat16"):
         assert text in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 80
+
+
+def test_tiers_prints_those_of_the_folders_conftest(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
+    Path("conftest.py").write_text(
+        "from perfsuite import Tier, register_tier\n"
+        "print('said while importing')\n"
+        "register_tier(Tier('of-ours', 'fp32', (), why='for a test'))\n"
+    )
+    result = runner.invoke(main, ["tiers"])
+    assert result.exit_code == 0, result.output
+    assert "of-ours on fp32" in result.output
+    assert "said while importing" not in result.output
+
+
+def test_a_conftest_that_cannot_be_read_is_one_line(runner: CliRunner) -> None:
+    Path("conftest.py").write_text("raise ValueError('no such luck')\n")
+    result = runner.invoke(main, ["tiers"])
+    assert result.exit_code == 2
+    assert "cannot be read (ValueError: no such luck): mend its conftest.py" in result.output
 
 
 def test_references_are_recorded_with_their_manifest(runner: CliRunner, quick: Checkpoint) -> None:

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from perfsuite.errors import SettingsError
-from perfsuite.settings import LABEL_VARIABLE, OPTIONS, Settings, resolve_settings
+from perfsuite.settings import (
+    LABEL_VARIABLE,
+    OPTIONS,
+    Settings,
+    find_root,
+    in_ci,
+    resolve_settings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +217,49 @@ def test_a_required_baseline_is_required_in_ci_and_nowhere_else(
     monkeypatch.setenv("CI", "true")
     assert resolve_settings({}, root).missing == "fail"
     assert resolve_settings({"missing": "skip"}, root).missing == "fail"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("true", True), ("1", True), ("YES", True), ("woodpecker", True)]
+    + [(value, False) for value in ("", " ", "0", "false", "False", "no", "off")],
+)
+def test_ci_is_what_is_not_a_spelling_of_no(
+    value: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", value)
+    assert in_ci() is expected
+    assert resolve_settings({}, tmp_path).strict is expected
+    required = resolve_settings({"require-baseline": True}, tmp_path).missing
+    assert required == ("fail" if expected else "record")
+
+
+def test_strict_is_what_was_said_before_what_ci_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert not resolve_settings({"strict": False}, tmp_path).strict
+    root = project(tmp_path, "strict = false")
+    assert not resolve_settings({}, root).strict
+    assert resolve_settings({"strict": True}, root).strict
+
+
+def test_the_root_is_the_nearest_folder_with_a_table_in_the_same_repository(
+    tmp_path: Path,
+) -> None:
+    project(tmp_path, "budget = 1")
+    below = tmp_path / "tests" / "perf"
+    below.mkdir(parents=True)
+    assert find_root(below) == tmp_path
+    (below.parent / ".git").mkdir()
+    assert find_root(below) == below
+    (below / "pyproject.toml").write_text("[tool.other]\n")
+    assert find_root(below) == below
+
+
+def test_a_commands_message_names_the_commands_option(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^--tiers cannot be ' , '"):
+        resolve_settings({"tiers": " , "}, tmp_path, flag="--")
 
 
 def test_ci_alone_requires_no_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
