@@ -11,7 +11,7 @@ from perfsuite import environment
 from perfsuite.cgroup import CpuGroups, cpu_groups
 from perfsuite.device import FakeDevice, usable_cores
 from perfsuite.environment import describe_hardware
-from perfsuite.judge import invalid_reason
+from perfsuite.judge.validity import invalid_reason
 from perfsuite.measure.conditions import CpuWatch
 from perfsuite.results.machine import Conditions
 from tests.unit.samples import hardware

@@ -15,7 +15,9 @@ from perfsuite.checkpoints import find_checkpoint
 from perfsuite.checkpoints.folder import FolderSource, load_model
 from perfsuite.checkpoints.layout import read_layout
 from perfsuite.errors import CheckpointError, SettingsError
-from perfsuite.ladder import find_tiers
+from perfsuite.ladder import describe_weights, find_tiers
+from perfsuite.report.messages import say
+from perfsuite.results.method import differences
 from perfsuite.settings import resolve_settings
 
 POCKET = Path(find_checkpoint.__code__.co_filename).parent / "pocket"
@@ -219,8 +221,10 @@ def test_images_smaller_than_ssims_window_are_refused_before_measuring(folder: P
     edit(folder / "unet" / "config.json", sample_size=2)
     settings = resolve_settings({"checkpoint": str(folder)}, folder)
     small = find_checkpoint(str(folder))
+    tiers = find_tiers(["fp32"])
+    weights = describe_weights(tiers, small)[None]
     with pytest.raises(SettingsError, match=r"8x8 pixels are smaller than SSIM's window of 11"):
-        find_references(settings, "key", small, small.source.identity(), find_tiers(["fp32"]))
+        find_references(settings, "key", small, weights, small.workloads(), tiers)
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -372,17 +376,17 @@ def test_what_the_libraries_refuse_to_load_names_the_folder(folder: Path) -> Non
         (lambda f: edit(f / "scheduler/scheduler_config.json", _class_name="DDIM"), "scheduler"),
         (
             lambda f: edit(f / "model_index.json", scheduler=["diffusers", "DDIMScheduler"]),
-            "scheduler is DDIMScheduler, was EulerDiscreteScheduler",
+            "scheduler DDIMScheduler does not compare with the baseline's EulerDiscreteScheduler",
         ),
-        (lambda f: edit(f / "vae/config.json", scaling_factor=0.13), "config of vae differs"),
+        (lambda f: edit(f / "vae/config.json", scaling_factor=0.13), "configuration of vae"),
         (lambda f: edit(f / "text_encoder/config.json", hidden_act="gelu"), "text_encoder"),
         (
             lambda f: edit(f / "model_index.json", force_zeros_for_empty_prompt=False),
-            "config of pipeline differs",
+            "configuration of pipeline",
         ),
         (
             lambda f: edit(f / "tokenizer_2/tokenizer_config.json", model_max_length=60),
-            "tokenizers differ",
+            "tokenizers",
         ),
     ],
 )
@@ -392,8 +396,8 @@ def test_a_changed_config_beside_the_same_weights_is_named(
     before = FolderSource(folder)
     was = before.configuration()
     change(folder)
-    (found, *_) = FolderSource(folder).configuration().differences(was)
-    assert difference in found
+    (found, *_) = differences(was, FolderSource(folder).configuration())
+    assert difference in say(found)
     assert before.identity() == FolderSource(POCKET).identity()
 
 
@@ -403,7 +407,7 @@ def test_who_saved_a_folder_does_not_tell_it_from_others(folder: Path) -> None:
     edit(folder / "text_encoder/config.json", transformers_version="9.0", dtype="float16")
     found = FolderSource(folder).configuration()
     assert found == FolderSource(POCKET).configuration()
-    assert found.differences(FolderSource(POCKET).configuration()) == ()
+    assert differences(FolderSource(POCKET).configuration(), found) == []
 
 
 def test_pockets_identity_is_the_one_that_stored_references_hold() -> None:

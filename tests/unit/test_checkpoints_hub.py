@@ -14,6 +14,8 @@ from perfsuite.checkpoints import find_checkpoint
 from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.checkpoints.hub import FP16_VAE, SDXL, HubSource, Repository
 from perfsuite.errors import CheckpointError, HubUnreachable
+from perfsuite.results.method import differences
+from perfsuite.results.reasons import Incomparable
 
 POCKET = Path(find_checkpoint.__code__.co_filename).parent / "pocket"
 
@@ -142,4 +144,6 @@ def test_a_damaged_file_in_the_cache_is_an_error_of_its_own(full_cache: Path) ->
 def test_the_revisions_are_the_hubs_configuration() -> None:
     plain, fixed = (HubSource(fp16_vae=each).configuration() for each in (False, True))
     assert plain.scheduler == "EulerDiscreteScheduler"
-    assert fixed.differences(plain) == (f"config of {FP16_VAE[0]} differs",)
+    assert differences(plain, fixed) == [
+        Incomparable(f"configuration of {FP16_VAE[0]}", FP16_VAE[1], "none")
+    ]

@@ -18,6 +18,7 @@ from perfsuite.cli import record as cli_record
 from perfsuite.cli.commands import main
 from perfsuite.cli.common import SUMMARY_VARIABLE, check_markdown, in_own_words, publish
 from perfsuite.errors import EnvironmentBroken, OutputError
+from perfsuite.report.table import Document, Heading
 from perfsuite.settings import Settings
 
 GATE = ("gate", "--control", ".", "--treatment", ".")
@@ -118,7 +119,7 @@ def test_what_cannot_be_published_is_a_warning_of_one_line(
 ) -> None:
     monkeypatch.setenv(SUMMARY_VARIABLE, str(tmp_path / "nowhere" / "s"))
     (tmp_path / "file").touch()
-    publish("text", tmp_path / "file" / "x.md")
+    publish(Document((Heading("text"),)), tmp_path / "file" / "x.md")
     warnings = capsys.readouterr().err.splitlines()
     assert len(warnings) == 2
     assert warnings[0].startswith("warning: cannot write ")

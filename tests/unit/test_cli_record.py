@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 from perfsuite.cli import record as cli_record
 from perfsuite.cli.commands import main
 from perfsuite.cli.record import Folders
-from perfsuite.judge import Outcome
+from perfsuite.results.reasons import Note
 from perfsuite.results.session import RunRecord, TierResult, save_record
+from perfsuite.results.verdict import Metric, Outcome
 from tests.unit.samples import latency_verdict
 from tests.unit.samples import record as run_record
 
@@ -63,14 +64,15 @@ def as_it_is(record: RunRecord) -> RunRecord:
 
 def recorded() -> RunRecord:
     verdict = latency_verdict(Outcome.RECORDED)
-    return replace(run_record(TierResult("fp32", latency=verdict)), complete=True)
+    return replace(run_record(TierResult("fp32", verdicts=(verdict,))), complete=True)
 
 
 def invalid(record: RunRecord) -> RunRecord:
     (tier,) = record.tiers
-    assert tier.latency is not None
-    verdict = replace(tier.latency, outcome=Outcome.INVALID, reason="1.9 other cores were busy")
-    return replace(record, tiers=(replace(tier, latency=verdict),))
+    latency = tier.verdict(Metric.LATENCY)
+    assert latency is not None
+    busy = replace(latency, outcome=Outcome.INVALID, reasons=(Note("1.9 other cores were busy"),))
+    return replace(record, tiers=(tier.with_verdict(busy),))
 
 
 @pytest.fixture

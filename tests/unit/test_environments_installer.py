@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from tests.unit.gate_samples import wheel
 
 from perfsuite.environments import builder, installer
 from perfsuite.environments.builder import MANIFEST, Environments, as_installed
 from perfsuite.environments.installer import Pip, Uv, complaint, find_installer
 from perfsuite.environments.spec import Requirements
 from perfsuite.errors import EnvironmentBroken
+from tests.unit.ab_samples import wheel
 
 needs_uv = pytest.mark.skipif(not shutil.which("uv"), reason="needs uv")
 BOTH = [

@@ -23,7 +23,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.gate_samples import block, finished, gate_record, tier
 
 from perfsuite.errors import OutputError, PerfsuiteError
 from perfsuite.images.calibration import load_calibration
@@ -37,6 +36,7 @@ from perfsuite.storage import read_json, write_json
 from perfsuite.stores.baselines import BaselineStore, RecordedRun
 from perfsuite.stores.references import MANIFEST, load_references, record_references
 from perfsuite.workers.protocol import Channel, encode
+from tests.unit.ab_samples import block, finished, gate_record, tier
 from tests.unit.samples import (
     environment,
     latency_samples,
@@ -232,8 +232,7 @@ def session_record(folder: Path, schema: int = SCHEMA) -> Target:
     result = TierResult(
         "fp32",
         measurement=measurement(),
-        latency=latency_verdict(),
-        quality=quality_verdict(),
+        verdicts=(latency_verdict(), quality_verdict()),
     )
     path = save_record(record(result, TierResult("bf16", error="no memory")), folder)
     path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', f'"schema": {schema}'))

@@ -1,6 +1,7 @@
 """The one path from measurements to latency verdicts: order of tiers, Holm, mismatches."""
 
 from __future__ import annotations
+from dataclasses import replace
 
 import math
 from itertools import permutations
@@ -153,7 +154,7 @@ def test_another_probe_does_not_compare_and_leaves_no_share_of_the_rate() -> Non
 
 def test_runs_that_must_not_be_compared_with_say_why() -> None:
     why = Incomparable("threads", "2", "1")
-    judge = judge_of({"fp32": Recorded((quiet_run(0),), missing=why)})
+    judge = replace(judge_of({"fp32": Recorded((quiet_run(0),))}), refused={"fp32": why})
     verdict = judge.judge("fp32", quiet_run(MUCH_SLOWER), QUIET)
     assert (verdict.outcome, verdict.reasons) == (Outcome.NO_BASELINE, (why,))
     assert verdict.change is None

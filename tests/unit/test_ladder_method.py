@@ -24,6 +24,7 @@ from perfsuite.ladder import (
     table,
 )
 from perfsuite.results.method import Published
+from perfsuite.results.reasons import Incomparable
 from perfsuite.workload import Overrides
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -194,10 +195,11 @@ def test_a_method_tells_what_the_row_and_the_workload_resolve_to(
     assert fp32.workload == bf16.workload == quick.latency.digest
     assert fp32.identity == quick.source.identity()
     assert fp32.configuration is not None
-    assert fp32.configuration["scheduler"].startswith("EulerDiscreteScheduler ")
-    assert set(fp32.configuration) >= {"pipeline", "unet", "vae", "text_encoder", "tokenizer"}
+    assert fp32.configuration.scheduler == "EulerDiscreteScheduler"
+    components = {each.name for each in fp32.configuration.components}
+    assert components >= {"pipeline", "unet", "vae", "text_encoder", "scheduler"}
     assert few.adapter is not None
-    assert few.difference(fp32) == "scheduler LCMScheduler, this is its own"
+    assert few.difference(fp32) == Incomparable("scheduler", "its own", "LCMScheduler")
 
 
 def test_published_figures_name_source_and_hardware() -> None:

@@ -36,6 +36,7 @@ from perfsuite.pipelines import (
     noise_generators,
     uncompiled,
 )
+from perfsuite.results.method import Configuration
 from perfsuite.selftest.latency.extra_work import ExtraWork
 from perfsuite.workers.protocol import Build, Built, ImagesMade, MakeImages, TakeTurn, Turn
 from perfsuite.workers.server import Workbench
@@ -53,6 +54,9 @@ class ToySource:
 
     def identity(self) -> str:
         return "toy"
+
+    def configuration(self) -> Configuration:
+        return Configuration("none", (), "none")
 
     def load(self, dtype: torch.dtype, torch_device: str) -> Any:
         return ToyPipeline(dtype)

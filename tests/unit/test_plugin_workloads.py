@@ -6,6 +6,7 @@ import pytest
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.results.session import RunRecord, load_record
+from perfsuite.results.verdict import Metric
 
 TESTS = """
     import pytest
@@ -49,7 +50,11 @@ def test_every_workload_of_a_matrix_is_measured_and_judged_beside_the_others(
     record = latest(project)
     assert record.complete
     assert {each.label for each in record.tiers} == {"fp32-default", "fp32-wide"}
-    assert all(each.quality and each.latency for each in record.tiers)
+    assert all(
+        each.verdict(metric) is not None
+        for each in record.tiers
+        for metric in (Metric.LATENCY, Metric.IMAGES)
+    )
     folder = project.path / ".perfsuite"
     assert {path.name for path in folder.glob("baselines/*/*")} == {
         "quick.json",
@@ -67,8 +72,9 @@ def test_one_workload_leaves_ids_as_they_are_and_has_baselines_of_its_own(
     again.stdout.fnmatch_lines(["*test_latency?fp32? *"])
     record = latest(project)
     (result,) = record.tiers
-    assert result.latency is not None
-    assert result.latency.change is not None
+    latency = result.verdict(Metric.LATENCY)
+    assert latency is not None
+    assert latency.change is not None
     assert result.latency_workload is not None
     assert (result.latency_workload.width, result.latency_workload.batch_size) == (80, 2)
     (path,) = (project.path / ".perfsuite" / "baselines").glob("*/*.json")

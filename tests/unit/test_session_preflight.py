@@ -23,12 +23,14 @@ from perfsuite.errors import (
 )
 from perfsuite.images.calibration import calibration_path
 from perfsuite.images.generate import GeneratedImage
-from perfsuite.judge import Outcome
 from perfsuite.ladder import Tier, register_tier, table
 from perfsuite.measure import Measurement
+from perfsuite.report.messages import say_all
 from perfsuite.results.images import Calibration
 from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.reasons import Incomparable
 from perfsuite.results.session import load_record
+from perfsuite.results.verdict import Outcome
 from perfsuite.session.preflight import prepare_run
 from perfsuite.session.run import Run
 from perfsuite.settings import resolve_settings
@@ -97,15 +99,15 @@ def save_again(model: Path) -> None:
 
 
 MISMATCHES = [
-    (set_scheduler, "scheduler EulerDiscreteScheduler ", "this is DDIMScheduler "),
-    (change_weights, "weights sha256:", ", this is sha256:"),
-    (change_config, "configuration of vae AutoencoderKL ", ", this is AutoencoderKL "),
+    (set_scheduler, "scheduler DDIMScheduler ", "the baseline's EulerDiscreteScheduler"),
+    (change_weights, "weights sha256:", "the baseline's sha256:"),
+    (change_config, "configuration of vae ", " does not compare with the baseline's "),
 ]
 
 
-@pytest.mark.parametrize(("mutate", "recorded", "now"), MISMATCHES)
+@pytest.mark.parametrize(("mutate", "now", "recorded"), MISMATCHES)
 def test_another_model_in_the_same_folder_is_named_not_compared_and_not_overwritten(
-    mutate: Callable[[Path], None], recorded: str, now: str, model: Path, prepare: Prepare
+    mutate: Callable[[Path], None], now: str, recorded: str, model: Path, prepare: Prepare
 ) -> None:
     first = prepare()
     first.judge_measurement(measured(first))
@@ -116,9 +118,10 @@ def test_another_model_in_the_same_folder_is_named_not_compared_and_not_overwrit
     verdict = run.judge_measurement(measured(run))
     assert verdict.outcome is Outcome.NO_BASELINE
     assert verdict.change is None
-    assert verdict.reason.startswith(f"its baseline was recorded for {recorded}")
-    assert now in verdict.reason
-    assert verdict.reason.endswith("record anew with --perf-update")
+    said = say_all(verdict.reasons)
+    assert said.startswith(now)
+    assert recorded in said
+    assert said.endswith("record anew with --perf-update")
     assert path.read_bytes() == before
 
 
@@ -128,7 +131,7 @@ def test_a_baseline_with_one_thread_does_not_judge_a_run_with_two(prepare: Prepa
     run = prepare(threads="2")
     verdict = run.judge_measurement(measured(run))
     assert verdict.outcome is Outcome.NO_BASELINE
-    assert "recorded for 1 threads, this run has 2" in verdict.reason
+    assert verdict.reasons == (Incomparable("threads", "2", "1"),)
     again = prepare(threads="1")
     assert again.judge_measurement(measured(again)).change is not None
 
@@ -257,11 +260,12 @@ def record_some(run: Run, folder: Path) -> None:
         workload=quality,
         environment=run.environment,
         images=images,
+        again=lambda shot: images[shot.index],
         configuration=run.methods["fp32"].configuration,
     )
 
 
-@pytest.mark.parametrize(("mutate", "recorded", "now"), MISMATCHES)
+@pytest.mark.parametrize(("mutate", "now", "recorded"), MISMATCHES)
 def test_references_of_another_model_are_named(
     mutate: Callable[[Path], None],
     recorded: str,

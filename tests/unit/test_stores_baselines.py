@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from perfsuite.errors import BaselineError
-from perfsuite.results.method import Method
+from perfsuite.results.method import ComponentDigest, Configuration, Method
 from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.reasons import Incomparable
 from perfsuite.storage import write_json
 from perfsuite.stores.baselines import (
     Baseline,
@@ -196,10 +197,15 @@ def test_a_newer_baseline_is_not_overwritten(store: BaselineStore) -> None:
     assert path.read_text() == newer
 
 
+CONFIGURATION = Configuration(
+    "EulerDiscreteScheduler",
+    (ComponentDigest("scheduler", "0a0a"), ComponentDigest("unet", "1b1b")),
+    "2c2c",
+)
 METHOD = Method(
     "pocket",
     "sha256:0123456789ab",
-    {"scheduler": "EulerDiscreteScheduler 0a0a", "unet": "UNet2DConditionModel 1b1b"},
+    CONFIGURATION,
     ("full_float32", "plain_attention"),
     workload().digest,
 )
@@ -223,36 +229,41 @@ def test_the_same_method_may_be_compared_and_is_stored(store: BaselineStore) -> 
     assert known.baseline.tiers["fp32"].runs[0].method == METHOD
 
 
-CHANGED: list[tuple[dict[str, Any], str]] = [
-    ({"checkpoint": "ssd"}, "checkpoint pocket, this is ssd"),
+CHANGED: list[tuple[dict[str, Any], Incomparable]] = [
+    ({"checkpoint": "ssd"}, Incomparable("checkpoint", "ssd", "pocket")),
     (
         {"identity": "sha256:ffffffffffff"},
-        "weights sha256:0123456789ab, this is sha256:ffffffffffff",
+        Incomparable("weights", "sha256:ffffffffffff", "sha256:0123456789ab"),
     ),
     (
-        {"configuration": {**(METHOD.configuration or {}), "scheduler": "DDIMScheduler 2c2c"}},
-        "scheduler EulerDiscreteScheduler 0a0a, this is DDIMScheduler 2c2c",
+        {"configuration": replace(CONFIGURATION, scheduler="DDIMScheduler")},
+        Incomparable("scheduler", "DDIMScheduler", "EulerDiscreteScheduler"),
     ),
     (
-        {"configuration": {"scheduler": "EulerDiscreteScheduler 0a0a", "unet": "Other 3d3d"}},
-        "configuration of unet UNet2DConditionModel 1b1b, this is Other 3d3d",
+        {"configuration": replace(CONFIGURATION, components=CONFIGURATION.components[:1])},
+        Incomparable("configuration of unet", "none", "1b1b"),
     ),
-    ({"scheduler": "LCMScheduler"}, "scheduler its own, this is LCMScheduler"),
-    ({"adapter": "lcm@0123 x1"}, "adapter none, this is lcm@0123 x1"),
-    ({"changes": ("full_float32",)}, "changes full_float32,plain_attention, this is full_float32"),
-    ({"workload": "ffff"}, f"workload {workload().digest}, this is ffff"),
+    (
+        {"configuration": replace(CONFIGURATION, tokenizers="3d3d")},
+        Incomparable("tokenizers", "3d3d", "2c2c"),
+    ),
+    ({"scheduler": "LCMScheduler"}, Incomparable("scheduler", "LCMScheduler", "its own")),
+    ({"adapter": "lcm@0123 x1"}, Incomparable("adapter", "lcm@0123 x1", "none")),
+    (
+        {"changes": ("full_float32",)},
+        Incomparable("changes", "full_float32", "full_float32,plain_attention"),
+    ),
+    ({"workload": "ffff"}, Incomparable("workload", "ffff", workload().digest)),
 ]
 
 
-@pytest.mark.parametrize(
-    ("change", "said"), CHANGED, ids=[next(iter(change)) for change, _ in CHANGED]
-)
+@pytest.mark.parametrize(("change", "why"), CHANGED, ids=[each.what for _, each in CHANGED])
 def test_another_method_is_named_with_both_values_and_not_compared(
-    change: dict[str, Any], said: str, store: BaselineStore
+    change: dict[str, Any], why: Incomparable, store: BaselineStore
 ) -> None:
     save(store, run_of())
     known = held_against(store, replace(METHOD, **change))
-    assert known.refused == {"fp32": said}
+    assert known.refused == {"fp32": why}
     assert known.baseline is not None
     assert known.baseline.tiers == {}
 
@@ -266,7 +277,9 @@ def test_other_threads_are_named_and_not_compared(
     method: Method | None, store: BaselineStore
 ) -> None:
     save(store, run_of(method, threads=1))
-    assert held_against(store, METHOD, threads=2).refused == {"fp32": "1 threads, this run has 2"}
+    assert held_against(store, METHOD, threads=2).refused == {
+        "fp32": Incomparable("threads", "2", "1")
+    }
 
 
 def test_threads_of_the_host_do_not_matter_to_an_accelerator() -> None:
