@@ -77,11 +77,11 @@ def parse_spec(text: str) -> Spec:
 
 def name_of(package: str) -> str | None:
     """Canonical name of what a requirement names; None if only building it would tell."""
-    if package.endswith(".whl"):
-        return parse_wheel_filename(package.rpartition("/")[2])[0]
     requirement = requirement_of(package)
     if requirement is not None:
         return canonicalize_name(requirement.name)
+    if package.endswith(".whl"):
+        return parse_wheel_filename(package.rpartition("/")[2])[0]
     egg = re.search(r"#(?:.*&)?egg=([\w.-]+)", package)
     name = egg[1] if egg else _project_name(Path(package))
     return canonicalize_name(name) if name else None
@@ -186,7 +186,8 @@ def _option(name: str, value: str) -> list[str]:
 
 def _package(word: str) -> str:
     """A requirement by name or URL, or the absolute path of a wheel, an archive or a project."""
-    requirement = None if _is_archive(word) else requirement_of(word)
+    is_file = _is_archive(word) and "://" not in word
+    requirement = None if is_file else requirement_of(word)
     if requirement is not None or "://" in word:
         _check_file(word, (requirement.url or "") if requirement else word)
         return word

@@ -60,7 +60,7 @@ class Worker(Protocol):
 
         Raises:
             EnvironmentBroken: it cannot work.
-            LibrariesBroken: the treatment's libraries do not import.
+            LibrariesBroken: it is the treatment and its libraries do not import.
         """
 
     def build(self, request: Build) -> Built:
@@ -166,10 +166,7 @@ class WorkerProcess:
         self._channel = Channel(name, self._process.stdin, self._process.stdout)
 
     def start(self) -> Hello:
-        """Wait until the libraries are imported, and see that it runs this perfsuite.
-
-        Libraries that do not import together are the treatment's fault, if it is the treatment.
-        """
+        """Wait until the libraries are imported, and see that it runs this perfsuite."""
         hint = f"mend it, or name another --{self._launch.name.value}"
         try:
             hello = self._expect(Hello, self._timeouts.start_s)

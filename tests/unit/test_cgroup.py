@@ -13,7 +13,9 @@ from perfsuite.device import FakeDevice, usable_cores
 from perfsuite.environment import describe_hardware
 from perfsuite.judge.validity import invalid_reason
 from perfsuite.measure.conditions import CpuWatch
+from perfsuite.report.messages import say
 from perfsuite.results.machine import Conditions
+from perfsuite.results.reasons import QuotaThrottled
 from tests.unit.samples import hardware
 
 
@@ -128,7 +130,10 @@ def test_a_watch_sees_by_how_long_the_quota_held_it_back(tmp_path: Path) -> None
 def test_a_run_that_its_quota_held_back_is_invalid_and_says_so() -> None:
     held = Conditions(cpu_quota=0.5, throttled_s=3.0, watched_s=10.0)
     reason = invalid_reason(held, cores=2, threads=1)
-    assert reason == "a CPU quota of 0.5 cores held the process back for 30% of the time: raise it"
+    assert reason == QuotaThrottled(3.0, 0.5)
+    assert say(reason).startswith(
+        "the container's CPU quota (0.5 cores) stopped this process for 3.0 s"
+    )
     assert invalid_reason(replace(held, throttled_s=0.09), cores=2, threads=1) is None
     assert invalid_reason(replace(held, throttled_s=None), cores=2, threads=1) is None
     assert invalid_reason(replace(held, throttled_s=0.2), cores=None, threads=1) is not None

@@ -102,6 +102,7 @@ def test_a_requirement_tells_its_name_where_it_can(tmp_path: Path) -> None:
     for package, name in (
         ("Tiny_Thing>=1", "tiny-thing"),
         ("tiny @ git+https://x.org/other", "tiny"),
+        ("tiny @ https://x.org/other-1-py3-none-any.whl", "tiny"),
         ("git+https://x.org/other#egg=tiny", "tiny"),
         ("https://x.org/Tiny-1-py3-none-any.whl", "tiny"),
         (str(project(tmp_path / "named")), "tiny-thing"),
@@ -114,7 +115,7 @@ def test_a_requirement_tells_its_name_where_it_can(tmp_path: Path) -> None:
 def test_a_wheel_of_another_name_is_refused(tmp_path: Path) -> None:
     wheel = tmp_path / "torch.whl"
     wheel.touch()
-    with pytest.raises(SettingsError, match=r"is no wheel .*give the file its name back"):
+    with pytest.raises(SettingsError, match=r"is no wheel .*keep the name of its file"):
         parse_spec(str(wheel))
 
 

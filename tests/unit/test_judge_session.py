@@ -1,9 +1,9 @@
 """The one path from measurements to latency verdicts: order of tiers, Holm, mismatches."""
 
 from __future__ import annotations
-from dataclasses import replace
 
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import pytest

@@ -15,6 +15,7 @@ import pytest
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.compiler import COMPILE_CACHE
 from perfsuite.device import FakeDevice
+from perfsuite.errors import CompilerMissing
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Assumption
 from perfsuite.results.reasons import (
@@ -216,3 +217,15 @@ def test_a_compile_cache_that_somebody_has_chosen_is_used(
     settings = resolve_settings({"checkpoint": "quick", "tiers": "bf16"}, tmp_path)
     prepare_run(settings, tmp_path, scores_images=False).finish(complete=False)
     assert os.environ[COMPILE_CACHE] == "/elsewhere"
+
+
+def test_a_compiler_is_asked_for_by_the_tiers_that_tests_are_left_for(
+    quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "none")
+    settings = resolve_settings({"checkpoint": "quick"}, tmp_path)
+    left = frozenset({"fp32"})
+    prepare_run(settings, tmp_path, scores_images=False, selected=left).finish(complete=False)
+    for selected in (None, frozenset({"fp32", "compile"})):
+        with pytest.raises(CompilerMissing, match="'none'"):
+            prepare_run(settings, tmp_path, scores_images=False, selected=selected)
