@@ -56,7 +56,8 @@ def _problems(config: pytest.Config, items: Sequence[pytest.Item]) -> Iterator[s
 
 
 def _repeats(items: Sequence[pytest.Item]) -> bool:
-    return any("__pytest_repeat_step_number" in getattr(i, "fixturenames", ()) for i in items)
+    parameters = [getattr(getattr(item, "callspec", None), "params", {}) for item in items]
+    return any("__pytest_repeat_step_number" in each for each in parameters)
 
 
 def _reruns(config: pytest.Config, items: Sequence[pytest.Item]) -> bool:
