@@ -219,13 +219,13 @@ def test_a_compile_cache_that_somebody_has_chosen_is_used(
     assert os.environ[COMPILE_CACHE] == "/elsewhere"
 
 
-def test_a_compiler_is_asked_for_by_the_tiers_that_tests_are_left_for(
+def test_a_compiler_is_asked_for_by_compiled_tiers_alone(
     quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "none")
-    settings = resolve_settings({"checkpoint": "quick"}, tmp_path)
-    left = frozenset({"fp32"})
-    prepare_run(settings, tmp_path, scores_images=False, selected=left).finish(complete=False)
-    for selected in (None, frozenset({"fp32", "compile"})):
+    eager = resolve_settings({"checkpoint": "quick", "tiers": "fp32"}, tmp_path)
+    prepare_run(eager, tmp_path, scores_images=False).finish(complete=False)
+    for tiers in (None, "fp32,compile"):
+        compiled = resolve_settings({"checkpoint": "quick", "tiers": tiers}, tmp_path)
         with pytest.raises(CompilerMissing, match="'none'"):
-            prepare_run(settings, tmp_path, scores_images=False, selected=selected)
+            prepare_run(compiled, tmp_path, scores_images=False)
