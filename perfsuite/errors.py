@@ -17,7 +17,7 @@
     └── GateError            the upgrade gate could not run
         ├── EnvironmentBroken … because an environment cannot be built or used
         ├── WorkerFailed      … because a worker died, hung or answered garbage
-        └── ArmFailed        one side raised an error of its own while it was asked to work
+        └── ArmFailed         one arm raised an error of its own while it was asked to work
 
 Every message is one line: what is wrong, and the command or option that mends it.
 """

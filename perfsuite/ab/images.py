@@ -58,7 +58,7 @@ class ArmImages:
                 at_fault = (ControlAtFault(found),)
                 return Verdict(Metric.SAME_IMAGES, Outcome.INVALID, at_fault, images=evidence)
         scores = references_of(control, self.workload).score(treatment, self.workload)
-        return judge_images(scores, thresholds)
+        return judge_images(scores, thresholds, Metric.SAME_IMAGES)
 
     def _faults(self, image: GeneratedImage) -> tuple[str, ...]:
         """Why nothing can be held against an image."""

@@ -99,7 +99,7 @@ def open_workers(
         plan: of the gate.
         control: the control's interpreter.
         treatment: the treatment's.
-        programs: what a arm runs instead of the gate's own worker.
+        programs: what an arm runs instead of the gate's own worker.
     """
     import perfsuite
     from perfsuite.results.ab import Arm

@@ -23,6 +23,7 @@ from perfsuite.results.reasons import (
     CountChanged,
     ImageFaults,
     MemoryUnknown,
+    NothingChecked,
     Reason,
     ThresholdsMissed,
 )
@@ -137,8 +138,9 @@ def judge_same_images(verdict: Verdict) -> Verdict:
     return replace(verdict, metric=Metric.SAME_IMAGES, reasons=reasons)
 
 
-def _of_images(verdict: Verdict) -> list[ImageFaults | ThresholdsMissed]:
-    return [each for each in verdict.reasons if isinstance(each, (ImageFaults, ThresholdsMissed))]
+def _of_images(verdict: Verdict) -> list[ImageFaults | ThresholdsMissed | NothingChecked]:
+    kinds = (ImageFaults, ThresholdsMissed, NothingChecked)
+    return [each for each in verdict.reasons if isinstance(each, kinds)]
 
 
 def between_arms(thresholds: Thresholds) -> Thresholds:

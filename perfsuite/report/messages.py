@@ -1,7 +1,4 @@
-"""The wording of reasons and verdicts: the one place where a reason becomes a sentence.
-
-Hints name pytest's options; a command translates them into its own (`perfsuite.cli`).
-"""
+"""The wording of reasons and verdicts: the one place where a reason becomes a sentence."""
 
 from __future__ import annotations
 
@@ -12,19 +9,29 @@ from perfsuite.results import reasons as r
 from perfsuite.results.images import ThresholdCheck
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
+PYTEST, COMMAND = "--perf-", "--"
+"""What stands before an option's name, for pytest and for a command of perfsuite's own."""
+_OPTION = "--?"
+"""Stands for either in the sentences below."""
 
-def say(reason: r.Reason) -> str:
-    """A reason in one line."""
+
+def say(reason: r.Reason, flag: str = PYTEST) -> str:
+    """A reason in one line.
+
+    Args:
+        reason: what to say.
+        flag: what stands before an option's name at the door that the reader came through.
+    """
     for words in (_of_baselines, _of_conditions, _of_pictures, _of_gates):
         said = words(reason)
         if said is not None:
-            return said
+            return said.replace(_OPTION, flag)
     raise AssertionError(f"a reason without words: {reason!r}")
 
 
-def say_all(reasons: Iterable[r.Reason]) -> str:
+def say_all(reasons: Iterable[r.Reason], flag: str = PYTEST) -> str:
     """Reasons in one line."""
-    return "; ".join(say(each) for each in reasons)
+    return "; ".join(say(each, flag) for each in reasons)
 
 
 def say_check(check: ThresholdCheck | r.Missed) -> str:
@@ -45,14 +52,14 @@ def _of_baselines(reason: r.Reason) -> str | None:
         case r.Note(text):
             return text
         case r.FasterThanBaseline():
-            return "faster beyond doubt: make it the baseline with --perf-update"
+            return "faster beyond doubt: make it the baseline with --?update"
         case r.AssumedSpread(spread):
             return (
                 f"the baseline is one run, so the spread between runs is assumed ({spread:.0%}): "
                 "perfsuite record --runs 5 measures it"
             )
         case r.SamplesScatter(budget_s):
-            return f"samples scatter: --perf-budget {budget_s} would settle it"
+            return f"samples scatter: --?budget {budget_s} would settle it"
         case r.ShortBaselineRuns(budget_s):
             return f"the recorded runs are short: perfsuite record --perf-budget {budget_s}"
         case r.TooFewRuns(runs, needed):
@@ -63,11 +70,11 @@ def _of_baselines(reason: r.Reason) -> str | None:
         case r.NoBaseline(hardware_key):
             return f"no baseline for {hardware_key}: perfsuite record --runs 5"
         case r.TierNotInBaseline(tier):
-            return f"the baseline has no tier '{tier}': add it with --perf-update"
+            return f"the baseline has no tier '{tier}': add it with --?update"
         case r.Incomparable(what, here, recorded):
             return (
                 f"{what} {here} does not compare with the baseline's {recorded}: "
-                "record anew with --perf-update"
+                "record anew with --?update"
             )
         case r.BaselineRecorded(path, added):
             return f"one more run of {path}" if added else f"is the new baseline in {path}"
@@ -144,13 +151,12 @@ def _of_pictures(reason: r.Reason) -> str | None:
 
 def _of_gates(reason: r.Reason) -> str | None:
     match reason:
-        case r.RunsDiffer(tolerance):
+        case r.RunsDiffer(tolerance, what):
             wider = 2 * tolerance
-            return f"runs differ too much here for this tolerance: try --perf-tolerance {wider:.2g}"
+            return f"{what} differ too much here for this tolerance: try --?tolerance {wider:.2g}"
         case r.MorePairs(more_s, budget_s):
             return (
-                f"about {more_s:.0f} more seconds of sampling would settle it: "
-                f"--perf-budget {budget_s}"
+                f"about {more_s:.0f} more seconds of sampling would settle it: --?budget {budget_s}"
             )
         case r.CountChanged(what, before, now):
             return f"{what}: {before} before, {now} now"

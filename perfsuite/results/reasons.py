@@ -62,9 +62,11 @@ class RunsDiffer(_Reason, frozen=True):
 
     Attributes:
         tolerance: that was asked for, as a fraction.
+        what: differs: runs, or starts.
     """
 
     tolerance: float
+    what: str = "runs"
 
 
 class TooFewRuns(_Reason, frozen=True):
@@ -350,7 +352,7 @@ class ControlAtFault(_Reason, frozen=True):
         found: what is wrong with them.
     """
 
-    found: ThresholdsMissed | ImageFaults
+    found: ThresholdsMissed | ImageFaults | NothingChecked
 
 
 class AgainstControl(_Reason, frozen=True):
@@ -360,7 +362,7 @@ class AgainstControl(_Reason, frozen=True):
         found: how.
     """
 
-    found: ThresholdsMissed | ImageFaults
+    found: ThresholdsMissed | ImageFaults | NothingChecked
 
 
 class BlockUnfinished(_Reason, frozen=True):

@@ -269,7 +269,7 @@ class WorkerProcess:
 
 @dataclass
 class FakeWorker:
-    """A arm for tests: says what it was told to, and notes what it was asked.
+    """An arm for tests: says what it was told to, and notes what it was asked.
 
     Attributes:
         name: which arm it is.

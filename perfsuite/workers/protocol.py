@@ -210,7 +210,7 @@ def decode_request(line: bytes) -> Request:
 class Channel:
     """The gate's end of a worker's pipes: sends requests, waits for replies, never for ever.
 
-    Waiting is sleeping: nothing may spin while a arm takes its sample.
+    Waiting is sleeping: nothing may spin while an arm takes its sample.
 
     Args:
         name: of the worker, for people.

@@ -36,7 +36,7 @@ class Stage:
         self.hello = greeting + '"python":"3.11.0","packages":{}}'
 
     def play(self, *lines: str, name: Arm = Arm.TREATMENT) -> WorkerProcess:
-        """A arm whose interpreter is a Python script of these lines."""
+        """An arm whose interpreter is a Python script of these lines."""
         python = self.folder / "python"
         head = (f"#!{sys.executable}", "import os, sys, time", "out = sys.stdout")
         python.write_text("\n".join((*head, *lines)) + "\n")

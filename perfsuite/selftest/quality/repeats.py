@@ -51,7 +51,7 @@ class Repeat:
 def repeat_tiers(
     run: Run, repeats: int, begin: Callable[[str], None], progress: Progress, *, after: int = 0
 ) -> Iterator[Repeat]:
-    """Every tier above the foot on fresh sets of seeds.
+    """Every tier above the reference tier on fresh sets of seeds.
 
     Args:
         run: names checkpoint, tiers, device and thresholds.
