@@ -138,7 +138,7 @@ def test_a_record_of_a_session_cut_short_is_not_complete(
     project: pytest.Pytester, how: str
 ) -> None:
     failing = TESTS.replace("perf_enforce(perf_latency_verdict)", "assert False")
-    project.makepyfile(test_first=failing)
+    project.makepyfile(test_0_first=failing)
     result = project.runpytest_inprocess(*LATENCY, how)
     assert result.ret != pytest.ExitCode.OK
     record = load_record(project.path / ".perfsuite" / "runs" / "latest.json")
