@@ -13,7 +13,7 @@ from perfsuite.judge.images import REFERENCE_THRESHOLDS, judge_images
 from perfsuite.ladder import Tier
 from perfsuite.ladder.table import is_reference_tier
 from perfsuite.results.images import Calibration, ImageEvidence, ImageScore, Thresholds
-from perfsuite.results.reasons import ControlAtFault, ImageFaults
+from perfsuite.results.picture_reasons import ControlAtFault, ImageFaults
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workload import Workload
 

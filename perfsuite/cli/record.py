@@ -24,7 +24,8 @@ import click
 from perfsuite.cli.common import ended_like_ctrl_c
 from perfsuite.compiler import COMPILE_CACHE, compile_cache
 from perfsuite.errors import BaselineError, PerfsuiteError, SettingsError
-from perfsuite.settings import OPTIONS, resolve_settings
+from perfsuite.options import OPTIONS
+from perfsuite.settings import resolve_settings
 from perfsuite.storage import check_writable, write_whole
 
 if TYPE_CHECKING:

@@ -17,16 +17,14 @@ from typing import Any
 from scipy import stats
 
 from perfsuite.results.images import Thresholds
-from perfsuite.results.reasons import (
+from perfsuite.results.picture_reasons import (
     AgainstControl,
     ControlAtFault,
-    CountChanged,
     ImageFaults,
-    MemoryUnknown,
     NothingChecked,
-    Reason,
     ThresholdsMissed,
 )
+from perfsuite.results.reasons import CountChanged, MemoryUnknown, Reason
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 COMPILE_TOLERANCE = 0.25

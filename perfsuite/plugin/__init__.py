@@ -13,6 +13,7 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import quietly
+from perfsuite.options import OPTIONS, Option
 from perfsuite.plugin import words
 from perfsuite.plugin.fixtures import (
     SESSION,
@@ -44,7 +45,7 @@ from perfsuite.plugin.selection import (
     suits,
     tier_of,
 )
-from perfsuite.settings import OPTIONS, Option, Settings, check_given, find_root, resolve_settings
+from perfsuite.settings import Settings, check_given, find_root, resolve_settings
 from perfsuite.workload import DEFAULT_WORKLOAD
 
 __all__ = [

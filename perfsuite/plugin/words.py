@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.settings import OPTIONS
+from perfsuite.options import OPTIONS
 
 _TAKING_A_VALUE = frozenset(f"--perf-{each.name}" for each in OPTIONS if each.metavar is not None)
 _ADDED = "PYTEST_ADDOPTS"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from perfsuite.report.numbers import format_value
+from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
 from perfsuite.results.images import ThresholdCheck
 from perfsuite.results.verdict import Metric, Outcome, Verdict
@@ -34,7 +35,7 @@ def say_all(reasons: Iterable[r.Reason], flag: str = PYTEST) -> str:
     return "; ".join(say(each, flag) for each in reasons)
 
 
-def say_check(check: ThresholdCheck | r.Missed) -> str:
+def say_check(check: ThresholdCheck | p.Missed) -> str:
     """A threshold with what was found: 'worst SSIM 0.99712 below 0.99900'."""
     form = ".1f" if check.metric.endswith("_db") else ".5f"
     sign = ">=" if check.value >= check.threshold else "below"
@@ -116,35 +117,35 @@ def _of_conditions(reason: r.Reason) -> str | None:
 
 def _of_pictures(reason: r.Reason) -> str | None:
     match reason:
-        case r.ImageFaults(faults, prompt, seed):
+        case p.ImageFaults(faults, prompt, seed):
             what = "; ".join(faults) or "the image cannot be compared"
             return f"{what} for '{prompt}', seed {seed}"
-        case r.ThresholdsMissed(change, missed, prompt, seed):
+        case p.ThresholdsMissed(change, missed, prompt, seed):
             said = ", ".join(say_check(each) for each in missed)
             return f"{change}: {said}; worst '{prompt}', seed {seed}"
-        case r.ReferenceTierChanged(found, versions):
+        case p.ReferenceTierChanged(found, versions):
             made = f"; the references were made with {', '.join(versions)}" if versions else ""
             return (
                 f"all tiers share it: a library or the checkpoint changed{made}; fp32 itself has "
                 f"{say(found)}; if that is wanted: perfsuite record-references"
             )
-        case r.RoundingDiffers(psnr_db):
+        case p.RoundingDiffers(psnr_db):
             return (
                 f"fp32 makes its references but for rounding ({psnr_db:.1f} dB): "
                 "another CPU or version"
             )
-        case r.ReferencesUnchecked():
+        case p.ReferencesUnchecked():
             return "fp32 was not held against its own references in this run"
-        case r.NoPicture(problem):
+        case p.NoPicture(problem):
             return f"no picture: {problem}"
-        case r.LayersMissed():
+        case p.LayersMissed():
             more = f" and {reason.others} more" if reason.others else ""
             return (
                 f"layer {reason.layer}{more}: relative error {reason.relative_error:.4f} "
                 f"(at most {reason.most_relative_error:.4f}), gain {reason.gain:.4f} "
                 f"(1 ± {reason.most_gain_error:.4f})"
             )
-        case r.NothingChecked(what):
+        case p.NothingChecked(what):
             return f"there were no {what} to check: the check itself is broken"
     return None
 
@@ -160,9 +161,9 @@ def _of_gates(reason: r.Reason) -> str | None:
             )
         case r.CountChanged(what, before, now):
             return f"{what}: {before} before, {now} now"
-        case r.ControlAtFault(found):
+        case p.ControlAtFault(found):
             return f"the control's own images are at fault: {say(found)}"
-        case r.AgainstControl(found):
+        case p.AgainstControl(found):
             return f"images against the control's: {say(found)}"
         case r.BlockUnfinished():
             return "the block was not finished"

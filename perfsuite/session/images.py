@@ -24,7 +24,7 @@ from perfsuite.report.messages import say_check
 from perfsuite.report.picture import draw_failure
 from perfsuite.results.images import Calibration, ImageEvidence
 from perfsuite.results.machine import Environment
-from perfsuite.results.reasons import NoPicture, ReferencesUnchecked, ReferenceTierChanged
+from perfsuite.results.picture_reasons import NoPicture, ReferencesUnchecked, ReferenceTierChanged
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import write_whole
 

@@ -21,7 +21,8 @@ from perfsuite.images.generate import generate
 from perfsuite.ladder import BuiltTier, build_tier
 from perfsuite.selftest import patches
 from perfsuite.selftest.quality import damage
-from perfsuite.selftest.quality.faults import FAULTS, HARMLESS, Fault, Stage
+from perfsuite.selftest.quality.fault import Fault, Stage
+from perfsuite.selftest.quality.faults import FAULTS, HARMLESS
 from perfsuite.selftest.quality.trial import quantised_tier
 from tests.unit.toy_family import StableDiffusionXLPipeline
 

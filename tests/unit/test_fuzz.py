@@ -27,11 +27,12 @@ from hypothesis import strategies as st
 from perfsuite.errors import OutputError, PerfsuiteError
 from perfsuite.images.calibration import load_calibration
 from perfsuite.images.generate import GeneratedImage
+from perfsuite.options import OPTIONS
 from perfsuite.results.ab import load_gate
 from perfsuite.results.bisection import BisectRecord
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.session import TierResult, load_record, save_record
-from perfsuite.settings import OPTIONS, resolve_settings
+from perfsuite.settings import resolve_settings
 from perfsuite.storage import read_json, write_json
 from perfsuite.stores.baselines import BaselineStore, RecordedRun
 from perfsuite.stores.references import MANIFEST, load_references, record_references

@@ -23,7 +23,7 @@ from perfsuite.report.messages import say_all
 from perfsuite.results.images import Calibration, ImageScore, LayerScore
 from perfsuite.results.machine import Environment, Hardware
 from perfsuite.results.migrate import SCHEMA
-from perfsuite.results.reasons import ThresholdsMissed
+from perfsuite.results.picture_reasons import ThresholdsMissed
 from perfsuite.results.verdict import Outcome
 from perfsuite.session.calibrate import widened
 from perfsuite.storage import write_json

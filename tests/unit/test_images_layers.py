@@ -19,7 +19,7 @@ from perfsuite.images.layers import (
 from perfsuite.judge.layers import judge_layers
 from perfsuite.report.messages import describe, say_all
 from perfsuite.results.images import LayerScore, LayerThresholds
-from perfsuite.results.reasons import LayersMissed, NothingChecked
+from perfsuite.results.picture_reasons import LayersMissed, NothingChecked
 from perfsuite.results.verdict import Metric, Outcome
 from tests.unit.toy_family import StableDiffusionXLPipeline
 

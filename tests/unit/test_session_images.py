@@ -29,7 +29,7 @@ from perfsuite.ladder import (
 from perfsuite.ladder.build import build_tier as build
 from perfsuite.report.messages import say_all
 from perfsuite.results.images import ImageEvidence
-from perfsuite.results.reasons import (
+from perfsuite.results.picture_reasons import (
     ImageFaults,
     NoPicture,
     ReferencesUnchecked,

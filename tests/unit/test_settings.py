@@ -6,14 +6,8 @@ from typing import Any
 import pytest
 
 from perfsuite.errors import SettingsError
-from perfsuite.settings import (
-    LABEL_VARIABLE,
-    OPTIONS,
-    Settings,
-    find_root,
-    in_ci,
-    resolve_settings,
-)
+from perfsuite.options import LABEL_VARIABLE, OPTIONS
+from perfsuite.settings import Settings, find_root, in_ci, resolve_settings
 
 
 @pytest.fixture(autouse=True)

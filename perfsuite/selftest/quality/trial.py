@@ -25,7 +25,7 @@ from perfsuite.ladder import BuiltTier, Tier, changes_layers, find_tiers, has_ex
 from perfsuite.progress import Progress
 from perfsuite.results.images import ImageScore
 from perfsuite.results.verdict import Metric, Outcome, Verdict
-from perfsuite.selftest.quality.faults import Fault, Stage
+from perfsuite.selftest.quality.fault import Fault, Stage
 from perfsuite.session.images import ImageGate
 from perfsuite.session.run import Run
 
