@@ -7,7 +7,14 @@ other pytest runs nothing.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perfsuite.checkpoints import Checkpoint, register_checkpoint
+    from perfsuite.errors import PerfsuiteError
+    from perfsuite.ladder import Builder, Change, Phase, Tier, build_tier, change, register_tier
+    from perfsuite.pipelines import PipelineFamily, register_family
+    from perfsuite.workload import Workload
 
 _PUBLIC = {
     "Change": "perfsuite.ladder",
@@ -15,11 +22,13 @@ _PUBLIC = {
     "Builder": "perfsuite.ladder",
     "PerfsuiteError": "perfsuite.errors",
     "Phase": "perfsuite.ladder",
+    "PipelineFamily": "perfsuite.pipelines",
     "Tier": "perfsuite.ladder",
     "Workload": "perfsuite.workload",
     "build_tier": "perfsuite.ladder",
     "change": "perfsuite.ladder",
     "register_checkpoint": "perfsuite.checkpoints",
+    "register_family": "perfsuite.pipelines",
     "register_tier": "perfsuite.ladder",
 }
 
@@ -29,11 +38,13 @@ __all__ = [
     "Checkpoint",
     "PerfsuiteError",
     "Phase",
+    "PipelineFamily",
     "Tier",
     "Workload",
     "build_tier",
     "change",
     "register_checkpoint",
+    "register_family",
     "register_tier",
 ]
 

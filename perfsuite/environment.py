@@ -11,6 +11,7 @@ from pathlib import Path
 import cpuinfo
 import torch
 
+from perfsuite.cgroup import cpu_groups
 from perfsuite.device import Device, nvidia_uuid, usable_cores
 from perfsuite.results.machine import Environment, Hardware
 
@@ -44,7 +45,14 @@ def describe_hardware(device: Device, label: str | None) -> Hardware:
     # Virtual machines often hide the exact brand; family and model number do not lie.
     if "family" in info and "model" in info:
         model += f" f{info['family']}m{info['model']}"
-    return Hardware("cpu", model, cores=len(usable_cores()), features=features, label=label)
+    cores = len(usable_cores())
+    return Hardware("cpu", model, cores, features=features, label=label, cpu_quota=_quota(cores))
+
+
+def _quota(cores: int) -> float | None:
+    """Cores that a container's quota leaves; None where it leaves all of them."""
+    quota = cpu_groups().quota
+    return round(quota, 2) if quota is not None and quota < cores else None
 
 
 def _accelerator_hardware(kind: str, label: str | None) -> Hardware:
@@ -78,12 +86,23 @@ def _power_limit_w() -> int | None:
 
 def installed_packages() -> dict[str, str]:
     """Versions of the packages that can change a measurement."""
-    versions = {}
+    versions: dict[str, str] = {}
     for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+        for version in installed_versions(name).values():
+            versions.setdefault(name, version)
+    return versions
+
+
+def installed_versions(name: str | None = None) -> dict[str, str]:
+    """Versions of all distributions, or of those of one name; of two, what an import finds first.
+
+    What an interrupted installation has left has no metadata, or none of these fields in it.
+    """
+    versions: dict[str, str] = {}
+    for distribution in metadata.distributions(name=name):
+        about = distribution.metadata
+        if about and "Name" in about and "Version" in about:
+            versions.setdefault(about["Name"], about["Version"])
     return versions
 
 

@@ -5,6 +5,7 @@
     ├── CheckpointError      weights cannot be had
     │   └── HubUnreachable   … because the hub does not answer
     ├── LadderError          the table of tiers is asked for something that it does not hold
+    │   └── NotAvailable     … or a tier for what its pipeline's family cannot do
     ├── DeviceError          the device that was asked for is not there
     ├── CompilerMissing      a compiled tier was asked for and there is no C++ compiler
     ├── MeasurementError     samples that cannot be judged (none, negative, not finite)
@@ -16,12 +17,17 @@
     └── GateError            the upgrade gate could not run
         ├── EnvironmentBroken … because an environment cannot be built or used
         ├── WorkerFailed      … because a worker died, hung or answered garbage
-        └── ArmFailed        one side raised an error of its own while it was asked to work
+        └── ArmFailed         one arm raised an error of its own while it was asked to work
 
 Every message is one line: what is wrong, and the command or option that mends it.
 """
 
 from __future__ import annotations
+
+import re
+
+LONGEST_PROBLEM = 1000
+"""Characters of a message; what people write into files and options may be a megabyte."""
 
 
 class PerfsuiteError(Exception):
@@ -33,15 +39,32 @@ class PerfsuiteError(Exception):
     """
 
     def __init__(self, problem: str, *, hint: str) -> None:
+        problem = re.sub(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+", " ", problem)
+        if len(problem) > LONGEST_PROBLEM:
+            problem = f"{problem[:LONGEST_PROBLEM]} …"
         super().__init__(f"{problem}: {hint}" if hint else problem)
         self.problem = problem
         self.hint = hint
 
 
 def head_of(error: BaseException) -> str:
-    """Type and first line of any error, for records and tables."""
+    """Type and first line of any error, for records and tables.
+
+    The first line of a compiler's failure says only that it is one; what it said is put beside it.
+    """
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
+    said = f" ({compilers_word(str(error))})" if "compile error" in lines[0].lower() else ""
+    return f"{type(error).__name__}: {lines[0]}{said}"
+
+
+def compilers_word(output: str) -> str:
+    """The first error in a compiler's output, without the place; the last line if it names none."""
+    lines = [line.strip() for line in output.strip().splitlines()]
+    for line in lines:
+        found = re.search(r"(?:fatal )?error: .+", line)
+        if found:
+            return found.group()
+    return lines[-1] if lines else "it says nothing"
 
 
 class SettingsError(PerfsuiteError):
@@ -58,6 +81,18 @@ class HubUnreachable(CheckpointError):
 
 class LadderError(PerfsuiteError):
     """A tier is unknown, registered twice, or has no path to the reference tier."""
+
+
+class NotAvailable(LadderError):
+    """A pipeline's family cannot do what a change asks for; building goes on without the change.
+
+    Args:
+        family: its name.
+        what: it cannot do.
+    """
+
+    def __init__(self, family: str, what: str) -> None:
+        super().__init__(f"{family} pipelines have no {what}", hint="this tier goes without")
 
 
 class DeviceError(PerfsuiteError):

@@ -49,10 +49,19 @@ def _shows_progress(library_logging: ModuleType) -> bool:
     return bool(library_logging.is_progress_bar_enabled())
 
 
+_LIBRARIES = ("torch", "torchao.quantization", "transformers", "diffusers")
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether an error says that one of the libraries under test is not installed at all."""
+    tops = {name.partition(".")[0] for name in _LIBRARIES}
+    return isinstance(error, ModuleNotFoundError) and error.name in tops
+
+
 def import_libraries() -> None:
     """Import the libraries under test, quietly; takes seconds the first time."""
     with quietly():
-        for name in ("torch", "torchao.quantization", "transformers", "diffusers"):
+        for name in _LIBRARIES:
             importlib.import_module(name)
         # diffusers imports lazily: asking for the class is what loads the pipeline's modules.
         importlib.import_module("diffusers").StableDiffusionXLPipeline  # noqa: B018

@@ -6,7 +6,6 @@ no thread redraws it. On a dumb terminal and in CI logs nothing is drawn at all.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -15,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+
+from perfsuite.settings import in_ci
 
 PATIENCE_S = 2.0
 _REDRAW_S = 0.2
@@ -58,7 +59,7 @@ class ProgressLine:
             self._console is not None
             and self._console.is_terminal
             and not self._console.is_dumb_terminal
-            and not os.environ.get("CI")
+            and not in_ci()
         )
 
     def begin(self, title: str) -> None:

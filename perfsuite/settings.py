@@ -14,13 +14,46 @@ from pathlib import Path
 from typing import Any
 
 from perfsuite.errors import SettingsError
+from perfsuite.options import LABEL_VARIABLE, OPTIONS, Option, _label
+from perfsuite.workload import Overrides
+from perfsuite.workload_options import (
+    choose_workloads,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-LABEL_VARIABLE = "PERFSUITE_MACHINE_LABEL"
+
+_OWN_TABLE = re.compile(r"^\s*\[tool\.perfsuite[\].]", re.MULTILINE)
+
+
+def in_ci() -> bool:
+    """Whether a CI system runs this: `$CI` is set to anything but a spelling of no."""
+    value = os.environ.get("CI", "").strip().lower()
+    return value not in ("", "0", "false", "no", "off", "n", "f")
+
+
+def find_root(start: Path) -> Path:
+    """The folder that settings, baselines and records hang on.
+
+    The nearest folder from `start` up whose pyproject.toml has a `[tool.perfsuite]`, within the
+    same repository; `start` itself if there is none.
+    """
+    for folder in (start, *start.parents):
+        if _has_own_table(folder / "pyproject.toml"):
+            return folder
+        if (folder / ".git").exists():
+            break
+    return start
+
+
+def _has_own_table(path: Path) -> bool:
+    try:
+        return bool(_OWN_TABLE.search(path.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -40,8 +73,10 @@ class Settings:
         machine_label: names the pool of machines.
         threads: CPU threads of torch; None for one on a CPU and torch's own choice beside an
             accelerator.
-        strict: whether inconclusive and invalid verdicts fail.
+        strict: whether a verdict that is neither pass nor fail makes its test fail.
         only: None, `latency` or `quality`: tests of the other are left out.
+        workloads: what is asked for instead of the checkpoint's own workloads, one for each row of
+            the matrix.
     """
 
     device: str
@@ -57,162 +92,46 @@ class Settings:
     threads: int | None
     strict: bool
     only: str | None
+    workloads: tuple[Overrides, ...] = (Overrides(),)
 
 
-@dataclass(frozen=True)
-class Option:
-    """One row of the table.
+def check_given(given: Mapping[str, Any], flag: str = "--perf-") -> None:
+    """See that command-line values can be used, whatever pyproject.toml says.
 
-    Attributes:
-        name: `--perf-<name>` on the command line, `<name>` in pyproject.toml.
-        parse: from the text of the command line, or from a TOML value, to the setting.
-        default: the setting if nobody says anything.
-        help: one line for people.
-        metavar: the value's name in the help; None for a switch.
-        bare: the value if the option is given without one; None if it needs one.
+    Args:
+        given: values by option; None where not given.
+        flag: what stands before an option's name on that command line.
+
+    Raises:
+        SettingsError: one cannot.
     """
-
-    name: str
-    parse: Callable[[Any], Any]
-    default: Any
-    help: str
-    metavar: str | None
-    bare: str | None = None
+    for each in OPTIONS:
+        _resolve(each, given, {}, each.default, flag)
 
 
-def _choice(*allowed: str) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError(f"takes {', '.join(allowed)}")
-        return str(value)
-
-    return parse
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    listed = value.split(",") if isinstance(value, str) else value
-    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, str) for each in listed):
-        raise ValueError("takes names, separated by commas")
-    names = tuple(name.strip() for name in listed if name.strip())
-    if not names:
-        raise ValueError("takes at least one name")
-    return names
-
-
-def _number_between(low: float, high: float, example: str) -> Callable[[Any], float]:
-    def parse(value: Any) -> float:
-        complaint = f"takes a number above {low:g} and up to {high:g}, such as {example}"
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError(complaint) from None
-        if isinstance(value, bool) or not low < number <= high:
-            raise ValueError(complaint)
-        return number
-
-    return parse
-
-
-def _whole_number(value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,3}", str(value)):
-        raise ValueError("takes a whole number from 1")
-    return int(value)
-
-
-def _label(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
-        raise ValueError("takes letters, digits, dots, dashes and underscores")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("takes a name")
-    return value.strip()
-
-
-def _switch(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("takes true or false")
-    return value
-
-
-OPTIONS = (
-    Option("device", _text, "auto", "auto, cpu, cuda, … (auto)", "DEVICE"),
-    Option(
-        "checkpoint",
-        _text,
-        None,
-        "pocket, sdxl, sdxl-fp16-vae, sdxl-random, or a local folder "
-        "(pocket on a CPU, sdxl on an accelerator)",
-        "NAME",
-    ),
-    Option("tiers", _names, None, "tiers to measure, e.g. fp32,bf16 (all)", "NAMES"),
-    Option("baselines", _text, "baselines", "folder of committed baselines (baselines)", "DIR"),
-    Option(
-        "update",
-        _choice("replace", "add"),
-        None,
-        "make this run the baseline (replace), or one more run of it (add)",
-        "replace|add",
-        bare="replace",
-    ),
-    Option(
-        "missing",
-        _choice("record", "skip", "fail"),
-        "record",
-        "where this hardware has no baseline: record one under --perf-out, skip, or fail (record)",
-        "record|skip|fail",
-    ),
-    Option(
-        "tolerance",
-        _number_between(0, 1, "0.05"),
-        0.05,
-        "slowdown that nobody minds, as a fraction (0.05)",
-        "FRACTION",
-    ),
-    Option(
-        "budget", _number_between(0, 86400, "30"), 25.0, "seconds of sampling per tier (25)", "S"
-    ),
-    Option(
-        "out", _text, ".perfsuite", "folder of run records and local baselines (.perfsuite)", "DIR"
-    ),
-    Option(
-        "machine-label",
-        _label,
-        None,
-        f"names the pool of machines, part of the hardware key (${LABEL_VARIABLE})",
-        "LABEL",
-    ),
-    Option("threads", _whole_number, None, "CPU threads of torch (1 on a CPU)", "N"),
-    Option("strict", _switch, False, "inconclusive and invalid verdicts fail", None),
-    Option(
-        "only",
-        _choice("latency", "quality"),
-        None,
-        "leave out tests of the other kind",
-        "latency|quality",
-    ),
-    Option(
-        "require-baseline",
-        _switch,
-        False,
-        "in CI (where $CI is set) a missing baseline fails, before anything is measured",
-        None,
-    ),
-)
-
-
-def resolve_settings(given: Mapping[str, Any], root: Path) -> Settings:
+def resolve_settings(
+    given: Mapping[str, Any],
+    root: Path,
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    flag: str = "--perf-",
+) -> Settings:
     """Settings from command-line values (None where not given) and `root/pyproject.toml`.
+
+    Args:
+        given: values by option; None where not given.
+        root: folder that relative paths start from.
+        defaults: by option, where a command's are not those of the table.
+        flag: what stands before an option's name on that command line.
 
     Raises:
         SettingsError: a value cannot be used, or pyproject.toml has a key that does not exist.
     """
     table = _project_table(root / "pyproject.toml")
-    values = {each.name: _resolve(each, given, table) for each in OPTIONS}
+    own = {**{each.name: each.default for each in OPTIONS}, **(defaults or {})}
+    values = {each.name: _resolve(each, given, table, own[each.name], flag) for each in OPTIONS}
     values["machine-label"] = values["machine-label"] or _label_from_environment()
-    required = values.pop("require-baseline") and os.environ.get("CI")
+    required = values.pop("require-baseline") and in_ci()
     return Settings(
         device=values["device"],
         checkpoint=values["checkpoint"],
@@ -225,8 +144,9 @@ def resolve_settings(given: Mapping[str, Any], root: Path) -> Settings:
         out=_absolute(values["out"], root),
         machine_label=values["machine-label"],
         threads=values["threads"],
-        strict=values["strict"],
+        strict=in_ci() if values["strict"] is None else values["strict"],
         only=values["only"],
+        workloads=choose_workloads(values, table.get("workloads", {})),
     )
 
 
@@ -241,13 +161,15 @@ def _label_from_environment() -> str | None:
     return str(_parsed(_label, value, f"${LABEL_VARIABLE}"))
 
 
-def _resolve(option: Option, given: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+def _resolve(
+    option: Option, given: Mapping[str, Any], table: Mapping[str, Any], default: Any, flag: str
+) -> Any:
     if given.get(option.name) is not None:
-        return _parsed(option.parse, given[option.name], f"--perf-{option.name}")
+        return _parsed(option.parse, given[option.name], f"{flag}{option.name}")
     if option.name in table:
         where = f"[tool.perfsuite] {option.name} in pyproject.toml"
         return _parsed(option.parse, table[option.name], where)
-    return option.default
+    return default
 
 
 def _parsed(parse: Callable[[Any], Any], value: Any, where: str) -> Any:
@@ -262,17 +184,18 @@ def _project_table(path: Path) -> dict[str, Any]:
         return {}
     try:
         tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read ({error})", hint="mend its TOML") from None
     table = tools.get("perfsuite", {}) if isinstance(tools, dict) else None
     if not isinstance(table, dict):
         raise SettingsError(
             f"[tool.perfsuite] in {path} is not a table", hint="write one 'key = value' a line"
         )
-    known = [option.name for option in OPTIONS]
+    known = [*(option.name for option in OPTIONS), "workloads"]
     for key in table:
         if key not in known:
             raise SettingsError(
-                f"[tool.perfsuite] in {path} has no key '{key}'", hint=f"it has {', '.join(known)}"
+                f"[tool.perfsuite] in {path} has no key '{key}'",
+                hint=f"it has {', '.join(known)}",
             )
     return dict(table)

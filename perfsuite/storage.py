@@ -1,65 +1,176 @@
-"""JSON files of frozen dataclasses: written whole or not at all, and validated when read."""
+"""JSON files of frozen dataclasses: written whole or not at all, and validated when read.
+
+Readers need no lock, since a file is replaced in one step; who reads, changes and writes holds
+`locked` meanwhile.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import filelock
 import msgspec
+import psutil
 
 from perfsuite.errors import OutputError, PerfsuiteError
 
 Stored = TypeVar("Stored")
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 """From a decoded document of an older schema to one of today's."""
+LOCK_TIMEOUT_S = 30.0
+"""A session holds a file for milliseconds: who waits longer waits for a process that hangs."""
+_ELSEWHERE = (
+    "free space, mend its permissions, or pass another folder (--perf-out, --perf-baselines)"
+)
+_ABANDONED_S = 60.0
+"""Age from which a draft whose writer's process is gone belongs to nobody. Processes of other
+containers seem to be gone too, but none of them writes for so long."""
+_FORGOTTEN_S = 3600.0
+"""The same, whatever process has the writer's number by now."""
+_NEWEST_SCHEMA = 10**6
+"""A schema above this is no schema of any perfsuite, but damage."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
+    Drafts that killed writers of this file have left are removed.
+
     Raises:
         OutputError: the folder cannot be written, or the disk is full; the old file stays.
     """
-    temporary = None
+    draft = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        target = Path(os.path.realpath(path))  # a link goes on pointing to what is shared
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(
+            prefix=f".{target.name}.{os.getpid()}.", suffix=".tmp", dir=target.parent
+        )
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes it 0600
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path} ({error.strerror or error})",
-            hint="free space, mend its permissions, or pass another folder "
-            "(--perf-out, --perf-baselines)",
-        ) from None
+        os.chmod(draft, 0o644)  # mkstemp makes it 0600
+        os.replace(draft, target)
+        _sync_folder(target.parent)
+        _remove_abandoned(target)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise OutputError(f"cannot write {path} ({why(error)})", hint=_ELSEWHERE) from None
     finally:
-        if temporary is not None:  # gone already, if all went well; left by Ctrl-C too
-            Path(temporary).unlink(missing_ok=True)
+        if draft is not None:  # gone already, if all went well; left by Ctrl-C too
+            Path(draft).unlink(missing_ok=True)
 
 
-def check_writable(folder: Path, needed_bytes: int) -> None:
-    """Find out before the slow part whether a folder can be written and has room.
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming last through a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_abandoned(path: Path) -> None:
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.*.tmp"):
+        with contextlib.suppress(OSError, ValueError):
+            age_s = time.time() - draft.stat().st_mtime
+            writer = int(draft.name.split(".")[-3])
+            gone = age_s > _ABANDONED_S and not psutil.pid_exists(writer)
+            if gone or age_s > _FORGOTTEN_S:
+                draft.unlink()
+
+
+@contextlib.contextmanager
+def locked(path: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold a file against other sessions while it is read, changed and written.
+
+    The kernel lets go of the lock when a process ends, however it ends: the lock file `.NAME.lock`
+    that lies beside means nothing by itself.
+
+    Args:
+        path: the file.
+        timeout_s: seconds to wait for another session.
+
+    Raises:
+        OutputError: another session holds it for too long, or the folder cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    lock_path = target.with_name(f".{target.name}.lock")
+    lock = filelock.FileLock(lock_path, timeout=timeout_s)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(poll_interval=0.01)
+    except filelock.Timeout:
+        raise OutputError(
+            f"{path} is in use: {_holder(lock_path)} has held {lock_path} for {timeout_s:g} s",
+            hint="wait for that session, or end it",
+        ) from None
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise OutputError(f"cannot write {path} ({why(error)})", hint=_ELSEWHERE) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(lock_path: Path) -> str:
+    """The process that holds a lock, where the kernel lists it (Linux)."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        inode = str(lock_path.stat().st_ino)
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()  # 1: FLOCK ADVISORY WRITE 4242 fd:01:1234 0 EOF
+            if fields[1] == "FLOCK" and fields[5].split(":")[-1] == inode:
+                return f"process {fields[4]}"
+    return "another process"
+
+
+def check_writable(folder: Path, needed_bytes: int = 0) -> None:
+    """Find out before the slow part whether a folder is one, or can be made, and has room.
+
+    Nothing is left behind, and no folder is made.
 
     Raises:
         OutputError: it cannot, or has not.
     """
-    probe = folder / ".perfsuite-probe"
-    write_whole(probe, b"")
-    probe.unlink(missing_ok=True)
-    free_bytes = shutil.disk_usage(folder).free
+    try:
+        found = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        with tempfile.TemporaryFile(dir=found):
+            pass
+        free_bytes = shutil.disk_usage(found).free
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write {folder} ({why(error)})", hint=_ELSEWHERE) from None
     if free_bytes < needed_bytes:
         raise OutputError(
             f"{folder} has {free_bytes >> 20} MiB free, this run needs {needed_bytes >> 20} MiB",
             hint="free space, or pass a folder elsewhere with --perf-out",
         )
+
+
+def check_outputs(*files: Path) -> None:
+    """Find out before the slow part whether files can be written, as new ones or over the old.
+
+    Raises:
+        OutputError: something else is in the way, or a folder cannot be written.
+    """
+    for path in files:
+        check_writable(path.parent)
+        if path.exists() and not path.is_file():
+            raise OutputError(f"cannot write {path} (it is no file)", hint=_ELSEWHERE)
+
+
+def why(error: Exception) -> str:
+    """What the system has against a file, in its own words."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -88,31 +199,56 @@ def read_json(
 
     Raises:
         PerfsuiteError: of type `error`: not readable, not complete, of a newer schema, or not
-        valid.
+            valid.
     """
     try:
-        content = path.read_bytes()
-        document = _checked_schema(content, path, schema, error)
-        if document["schema"] < schema:
+        content = read_file(path)
+    except (OSError, ValueError) as problem:
+        raise error(f"cannot read {path} ({why(problem)})", hint=hint) from None
+    try:
+        document = _decoded(content)
+        found = document["schema"]
+        if found < schema:
             return msgspec.convert(migrate(document), type=kind)
-        return msgspec.json.decode(content, type=kind)
-    except OSError as problem:
-        raise error(f"cannot read {path} ({problem.strerror})", hint=hint) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as problem:
-        raise error(f"{path} is not valid ({problem})", hint=hint) from None
+        if found == schema:
+            return msgspec.json.decode(content, type=kind)
+    except Exception as problem:
+        # Whichever way reading it breaks, the document is at fault: it may hold anything.
+        said = str(problem) or type(problem).__name__
+        raise error(f"{path} is not valid ({said})", hint=hint) from None
+    raise error(
+        f"{path} has schema {found}, this perfsuite reads up to {schema}",
+        hint="upgrade perfsuite: pip install -U perfsuite",
+    )
 
 
-def _checked_schema(
-    content: bytes, path: Path, schema: int, error: type[PerfsuiteError]
-) -> dict[str, Any]:
-    head: Any = msgspec.json.decode(content)
-    found = head.get("schema") if isinstance(head, dict) else None
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise error(f"{path} has no schema number", hint="restore it from version control")
-    if found > schema:
-        raise error(
-            f"{path} has schema {found}, this perfsuite reads up to {schema}",
-            hint="upgrade perfsuite: pip install -U perfsuite",
-        )
-    checked: dict[str, Any] = head
+def read_file(path: Path) -> bytes:
+    """The content of a file; reading a pipe or a device would never end.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no file, or the path is none.
+    """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise ValueError("it is no file")
+    return path.read_bytes()
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    """A JSON object with a schema number, in which no key stands twice."""
+    document = msgspec.json.decode(content)
+    json.loads(content, object_pairs_hook=_check_keys)
+    found = document.get("schema") if isinstance(document, dict) else None
+    if type(found) is not int or not 0 < found <= _NEWEST_SCHEMA:
+        raise ValueError("it has no schema number")
+    checked: dict[str, Any] = document
     return checked
+
+
+def _check_keys(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse a key that stands twice, as after a bad merge: decoders drop one in silence."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"key '{name}' stands twice in one object")
+        seen.add(name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-import msgspec
+DEFAULT_WORKLOAD = "default"
+"""Names the checkpoint's own workload."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Workload:
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that name this workload in baselines and references."""
+        import msgspec  # here, because every pytest session imports this module
+
         fields = asdict(self) | {"guidance_scale": float(self.guidance_scale)}
         canonical = msgspec.json.encode(fields, order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:12]
@@ -63,3 +67,92 @@ class Workload:
         for row, prompt in enumerate(self.prompts):
             for column, seed in enumerate(self.seeds):
                 yield Shot(row * len(self.seeds) + column, prompt, seed)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What a person asks for instead of a checkpoint's own workloads; None changes nothing.
+
+    Attributes:
+        name: of the `[tool.perfsuite.workloads.NAME]` table; None without one.
+        options: how a command is told the same, for hints: ` --workload NAME --steps 4`.
+        prompts: the first is timed; several make the images that are scored, too.
+        seeds: the first is timed; all make the images that are scored.
+        steps: denoising steps.
+        guidance_scale: classifier-free guidance.
+        size: width and height in pixels.
+        batch_size: images per call that is timed; images are scored one by one.
+    """
+
+    name: str | None = None
+    options: str = ""
+    prompts: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    size: tuple[int, int] | None = None
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Workloads:
+    """What one row of the matrix is asked to do.
+
+    Attributes:
+        latency: the workload whose time is measured.
+        quality: the workload whose images are scored.
+        name: of the table that it is from, or `default`.
+        options: how a command is told to use it, for hints; starts with a space unless empty.
+        latency_label: tells its baselines from those of the checkpoint's own workload; None for
+            that one.
+        quality_label: the same for references and thresholds.
+    """
+
+    latency: Workload
+    quality: Workload
+    name: str = DEFAULT_WORKLOAD
+    options: str = ""
+    latency_label: str | None = None
+    quality_label: str | None = None
+
+    def changed(self, asked: Overrides) -> Workloads:
+        """These workloads with overrides.
+
+        Steps, guidance and size hold for both; batch size is that of the timed workload alone, and
+        a single prompt is what is timed: the images that are scored keep prompts and seeds of their
+        own unless several are named.
+        """
+        both = _present(
+            steps=asked.steps,
+            guidance_scale=asked.guidance_scale,
+            width=asked.size and asked.size[0],
+            height=asked.size and asked.size[1],
+        )
+        timed = _present(
+            prompts=asked.prompts and asked.prompts[:1],
+            seeds=asked.seeds and asked.seeds[:1],
+            batch_size=asked.batch_size,
+        )
+        several = asked.prompts if asked.prompts and len(asked.prompts) > 1 else None
+        scored = _present(prompts=several, seeds=asked.seeds)
+        latency = replace(self.latency, **both, **timed)
+        quality = replace(self.quality, **both, **scored)
+        # A name stands for what its table says; with options on top of it, only the digest does.
+        label = asked.name if asked.options == f" --workload {asked.name}" else None
+        return Workloads(
+            latency,
+            quality,
+            asked.name or DEFAULT_WORKLOAD,
+            asked.options,
+            None if latency == self.latency else label or latency.digest,
+            None if quality == self.quality else label or quality.digest,
+        )
+
+
+def labelled(checkpoint: str, label: str | None) -> str:
+    """Name of the files of a checkpoint's baselines, references or thresholds for a workload."""
+    return f"{checkpoint}--{label}" if label else checkpoint
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,7 +1,7 @@
 """Taking one block: both arms are started, warmed up, and sampled turn and turn about.
 
 Order of events: A B | B A | A B … within a block, and the next block begins with the other arm, so
-that neither a drift nor a place in the order favours a arm. While one arm works, the other and
+that neither a drift nor a place in the order favours an arm. While one arm works, the other and
 the gate itself sleep.
 
 A turn is as short as the pipeline allows: on a CPU a denoising step, so that two images are made at
@@ -39,7 +39,7 @@ class Work:
         cores: CPU cores that both stay on while sampling; empty for no preference.
         budget_s: seconds of sampling in one block.
         usable_cores: CPU cores of this machine; None if the work is an accelerator's.
-        threads: CPU threads that a arm computes with.
+        threads: CPU threads that an arm computes with.
         fewest_pairs: samples of each arm even if the budget is too small for them.
         most_pairs: samples of each arm after which more would tell nothing new.
         makes_images: whether the first block makes those of the quality workload.
@@ -61,7 +61,7 @@ class BlockTaker:
 
     Attributes:
         work: what both arms are asked to do.
-        open_worker: starts a arm.
+        open_worker: starts an arm.
         number: of the block, from 0; the first begins with an empty compile cache.
         progress: told of every step, between samples and never inside one.
         clock: seconds.
@@ -243,7 +243,7 @@ class BlockTaker:
 
 
 def _without(other: Finished, own: Finished) -> Conditions:
-    """A arm's conditions, in which the other arm's turns are nobody else's work."""
+    """An arm's conditions, in which the other arm's turns are nobody else's work."""
     conditions = own.conditions
     busy, neighbours = conditions.busy_elsewhere, conditions.others_on_device
     return replace(

@@ -13,7 +13,7 @@ from perfsuite.judge.images import REFERENCE_THRESHOLDS, judge_images
 from perfsuite.ladder import Tier
 from perfsuite.ladder.table import is_reference_tier
 from perfsuite.results.images import Calibration, ImageEvidence, ImageScore, Thresholds
-from perfsuite.results.reasons import ControlAtFault, ImageFaults
+from perfsuite.results.picture_reasons import ControlAtFault, ImageFaults
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workload import Workload
 
@@ -58,7 +58,7 @@ class ArmImages:
                 at_fault = (ControlAtFault(found),)
                 return Verdict(Metric.SAME_IMAGES, Outcome.INVALID, at_fault, images=evidence)
         scores = references_of(control, self.workload).score(treatment, self.workload)
-        return judge_images(scores, thresholds)
+        return judge_images(scores, thresholds, Metric.SAME_IMAGES)
 
     def _faults(self, image: GeneratedImage) -> tuple[str, ...]:
         """Why nothing can be held against an image."""

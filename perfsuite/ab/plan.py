@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfsuite.ab.block import Work
 from perfsuite.ab.images import ArmImages
-from perfsuite.checkpoints import checkpoint_names, find_checkpoint
-from perfsuite.device import Device, find_device, usable_cores
+from perfsuite.checkpoints import checkpoint_names
+from perfsuite.device import Device, usable_cores
 from perfsuite.environment import describe_environment
-from perfsuite.ladder import Tier, find_tiers, is_compiled, reference_tier, tiers
-from perfsuite.results.ab import ArmFacts, GateRecord
+from perfsuite.errors import SettingsError
+from perfsuite.ladder import Tier, is_compiled, reference_tier
+from perfsuite.results.ab import ArmFacts, GateRecord, record_path
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
-from perfsuite.session.preflight import (
-    check_compiler,
-    find_calibration,
-    find_references,
-    new_run_id,
-)
+from perfsuite.session.preflight import find_calibration, find_references, new_run_id
+from perfsuite.session.subject import find_subject
 from perfsuite.settings import Settings
-from perfsuite.storage import check_writable
 from perfsuite.workers.protocol import Build
+from perfsuite.workload import Workloads
 
 _NEEDED_BYTES = 512 << 20
 
@@ -58,16 +56,17 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
-    device = find_device(settings.device)
-    wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    if any(is_compiled(tier) for tier in wanted):
-        check_compiler()
+    subject = find_subject(
+        settings,
+        default="pocket",
+        needed_bytes=_NEEDED_BYTES,
+        compile_cache=Path(tempfile.gettempdir()),
+        written=(record_path("any", settings.out),),
+    )
+    device, wanted, checkpoint = subject.device, subject.tiers, subject.checkpoint
+    asked, weights = _one_workload(subject.workloads), subject.weights[None]
     name = settings.checkpoint or "pocket"
-    checkpoint = find_checkpoint(name)
-    checkpoint.source.check()
-    check_writable(settings.out, _NEEDED_BYTES)
     environment = describe_environment(device, settings.machine_label, root)
-    identity = checkpoint.source.identity()
     key = environment.hardware.key
     policy = PairedPolicy(
         settings.tolerance, multiplicity=sum(_timed_verdicts(each) for each in wanted)
@@ -77,8 +76,8 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     request = Build(
         tier="",
         checkpoint=name if name in checkpoint_names() else str(Path(name).expanduser().resolve()),
-        latency=checkpoint.latency,
-        quality=checkpoint.quality,
+        latency=asked.latency,
+        quality=asked.quality,
         device=device.name,
         threads=threads,
     )
@@ -89,9 +88,9 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         ArmFacts(control),
         ArmFacts(treatment),
         checkpoint.name,
-        identity,
-        checkpoint.latency,
-        checkpoint.quality,
+        weights.identity,
+        asked.latency,
+        asked.quality,
         policy,
         settings.budget_s,
         cores,
@@ -105,10 +104,20 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         threads=record.environment.threads,
     )
     # fp32 stands for 'there may be none': the arms can still be held against each other.
-    references = find_references(settings, key, checkpoint, identity, (reference_tier(),))
-    calibration = find_calibration(settings, key, checkpoint, identity)
-    images = ArmImages(checkpoint.quality, references, calibration)
+    found = (settings, key, checkpoint, weights, asked)
+    references = find_references(*found, (reference_tier(),))
+    images = ArmImages(asked.quality, references, find_calibration(*found))
     return GatePlan(wanted, work, images, record, settings.out)
+
+
+def _one_workload(chosen: tuple[Workloads, ...]) -> Workloads:
+    if len(chosen) > 1:
+        names = ", ".join(each.name for each in chosen)
+        raise SettingsError(
+            f"two environments are held against each other on one workload, not on {names}",
+            hint="name one: --workload NAME",
+        )
+    return chosen[0]
 
 
 def _timed_verdicts(tier: Tier) -> int:

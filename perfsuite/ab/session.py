@@ -66,7 +66,7 @@ class Session:
         Ctrl-C ends the tier that is under way; the record keeps what it has got.
 
         Raises:
-            EnvironmentBroken: a arm cannot work at all.
+            EnvironmentBroken: an arm cannot work at all.
         """
         try:
             for tier in self.plan.tiers:

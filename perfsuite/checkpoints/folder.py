@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfsuite.errors import CheckpointError
+from perfsuite.checkpoints.architecture import check_architecture, class_of
+from perfsuite.checkpoints.files import COPY_HINT
+from perfsuite.checkpoints.layout import Component, Layout, read_layout
+from perfsuite.errors import CheckpointError, head_of
 from perfsuite.libraries import quiet_loading
+from perfsuite.results.method import Configuration
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
-
-_HINT = "pass a folder made by StableDiffusionXLPipeline.save_pretrained"
 
 
 @dataclass(frozen=True)
@@ -30,58 +31,110 @@ class FolderSource:
     folder: Path
 
     def check(self) -> None:
-        """See that the folder describes an SDXL pipeline and holds safetensors.
+        """See that the folder holds an SDXL pipeline whose configs and weights' headers fit.
 
         Raises:
             CheckpointError: it does not.
         """
-        index = self.folder / "model_index.json"
-        try:
-            name = json.loads(index.read_text())["_class_name"]
-        except FileNotFoundError:
-            raise CheckpointError(f"{self.folder} has no model_index.json", hint=_HINT) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{index} cannot be read ({error})", hint=_HINT) from None
-        if name != "StableDiffusionXLPipeline":
-            raise CheckpointError(f"{self.folder} holds a {name}, not SDXL", hint=_HINT)
-        for component in ("unet", "vae", "text_encoder", "text_encoder_2"):
-            if not any((self.folder / component).glob("*.safetensors")):
-                raise CheckpointError(
-                    f"{self.folder / component} holds no safetensors weights", hint=_HINT
-                )
+        layout = read_layout(self.folder)
+        layout.check()
+        for each in layout.models:
+            check_architecture(each)
 
     def identity(self) -> str:
         """First 12 hexadecimal digits of SHA-256 over all weights, in order of their paths."""
         digest = hashlib.sha256()
         for path in sorted(self.folder.glob("*/*.safetensors")):
             with path.open("rb") as weights:
-                while block := weights.read(1 << 20):
+                while block := weights.read(1 << 22):
                     digest.update(block)
         return f"sha256:{digest.hexdigest()[:12]}"
 
-    def native_size(self) -> int:
-        """Side of the square image, in pixels, that the checkpoint's UNet was made for."""
-        unet = json.loads((self.folder / "unet" / "config.json").read_text())
-        vae = json.loads((self.folder / "vae" / "config.json").read_text())
-        halvings = len(vae["block_out_channels"]) - 1
-        return int(unet["sample_size"]) << halvings
+    def configuration(self) -> Configuration:
+        """Digests of the folder's configs and tokenizers."""
+        return read_layout(self.folder).configuration()
+
+    def native_size(self) -> tuple[int, int]:
+        """Height and width, in pixels, of the images that the UNet was made for."""
+        return read_layout(self.folder).native_size()
 
     def load(self, dtype: torch.dtype, torch_device: str) -> StableDiffusionXLPipeline:
         """Load with diffusers: safetensors only, no network."""
-        from diffusers import StableDiffusionXLPipeline
+        return load_pipeline(read_layout(self.folder), dtype, torch_device)
 
-        with quiet_loading():
+
+def load_pipeline(
+    layout: Layout,
+    dtype: torch.dtype,
+    torch_device: str,
+    *,
+    prefer: str | None = None,
+    **replaced: Any,
+) -> StableDiffusionXLPipeline:
+    """Load a pipeline from a folder; every component in the variant that its folder holds.
+
+    Args:
+        layout: of the folder.
+        dtype: of all weights.
+        torch_device: where to put them.
+        prefer: variant to take where a component has it.
+        replaced: components that were loaded from elsewhere.
+
+    Raises:
+        CheckpointError: the libraries cannot load it, or tensors are missing from its weights.
+    """
+    from diffusers import StableDiffusionXLPipeline
+
+    with quiet_loading():
+        # One by one: diffusers' own `variant` is for all components, and it stops where a folder
+        # holds a file without a dot in its name.
+        models = {each.name: load_model(each, dtype, prefer) for each in layout.models}
+        try:
             pipeline = StableDiffusionXLPipeline.from_pretrained(
-                self.folder,
+                str(layout.folder),
                 dtype=dtype,
-                variant=self._variant(),
                 use_safetensors=True,
                 local_files_only=True,
                 add_watermarker=False,
+                **models,
+                **replaced,
             )
-        return pipeline.to(torch_device)
+        except Exception as error:
+            raise _does_not_load(layout.folder, error) from error
+    return pipeline.to(torch_device)
 
-    def _variant(self) -> str | None:
-        names = [path.name for path in (self.folder / "unet").glob("*.safetensors")]
-        plain = any(".fp16." not in name for name in names)
-        return None if plain else "fp16"
+
+def load_model(component: Component, dtype: torch.dtype, prefer: str | None = None) -> Any:
+    """Load one component and see that its weights hold every tensor that it needs.
+
+    Both libraries would draw those that are missing at random, and only log it.
+
+    Raises:
+        CheckpointError: it cannot be loaded, or a tensor is missing.
+    """
+    variant = component.weights(prefer).variant
+    try:
+        model, found = class_of(component).from_pretrained(
+            str(component.folder),
+            dtype=dtype,
+            variant=variant,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        raise _does_not_load(component.folder, error) from error
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"weights in {component.folder} lack {len(missing)} tensors that its config.json asks "
+            f"for, {missing[0]} first",
+            hint="copy config.json and weights of one and the same model",
+        )
+    return model
+
+
+def _does_not_load(folder: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{folder} does not load ({head_of(error)})", hint=COPY_HINT)

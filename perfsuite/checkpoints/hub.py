@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfsuite.errors import CheckpointError, HubUnreachable
+from perfsuite.checkpoints.files import FileMissing
+from perfsuite.checkpoints.folder import load_model, load_pipeline
+from perfsuite.checkpoints.layout import Component, Layout, read_layout
+from perfsuite.errors import CheckpointError, HubUnreachable, head_of
 from perfsuite.libraries import quiet_loading
+from perfsuite.results.method import ComponentDigest, Configuration
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, StableDiffusionXLPipeline
+    from diffusers import StableDiffusionXLPipeline
 
-SDXL = ("stabilityai/stable-diffusion-xl-base-1.0", "462165984030d82259a11f4367a4eed129e94a7b")
-FP16_VAE = ("madebyollin/sdxl-vae-fp16-fix", "207b116dae70ace3637169f1ddd2434b91b3a8cd")
+Repository = tuple[str, str]
+"""Name and revision."""
 
+SDXL: Repository = (
+    "stabilityai/stable-diffusion-xl-base-1.0",
+    "462165984030d82259a11f4367a4eed129e94a7b",
+)
+FP16_VAE: Repository = (
+    "madebyollin/sdxl-vae-fp16-fix",
+    "207b116dae70ace3637169f1ddd2434b91b3a8cd",
+)
+
+_SCHEDULER = "EulerDiscreteScheduler"
 _TIMEOUT_S = 5.0
 _WAYS_OUT = (
-    "pass --perf-checkpoint sdxl-random (full size, nothing downloaded) "
-    "or --perf-checkpoint with a local folder"
+    "set HF_HOME to a cache that holds them, or pass --perf-checkpoint sdxl-random (full size, "
+    "nothing downloaded) or --perf-checkpoint with a local folder"
 )
 
 
@@ -34,67 +52,132 @@ class HubSource:
     fp16_vae: bool = False
 
     def check(self) -> None:
-        """See that the weights are in the local cache or that the hub answers.
+        """See that everything that loading needs is in the local cache, or that the hub answers.
 
         Raises:
             HubUnreachable: neither.
-            CheckpointError: the hub answers, but does not serve this revision.
+            CheckpointError: the hub answers, but does not serve this revision, or a file in the
+                cache is damaged.
         """
-        for repository, revision in self._repositories():
-            _check_repository(repository, revision)
+        for repository in self._repositories():
+            try:
+                self._check_cache(repository)
+            except FileMissing as missing:
+                _ask_hub(repository, missing)
 
     def identity(self) -> str:
         """Repositories with their revisions."""
         return " ".join(f"{name}@{revision[:12]}" for name, revision in self._repositories())
 
+    def configuration(self) -> Configuration:
+        """The revisions, which pin configs and tokenizers too."""
+        revisions = tuple(ComponentDigest(*each) for each in self._repositories())
+        return Configuration(_SCHEDULER, revisions, SDXL[1])
+
     def load(self, dtype: torch.dtype, torch_device: str) -> StableDiffusionXLPipeline:
         """Load with diffusers, from the local cache where it holds the revision."""
-        from diffusers import StableDiffusionXLPipeline
+        prefer = "fp16" if dtype == torch.float16 else None
+        layout = self._download(prefer)
+        given = {"vae": _load_vae(dtype)} if self.fp16_vae else {}
+        return load_pipeline(layout, dtype, torch_device, prefer=prefer, **given)
 
-        repository, revision = SDXL
-        replaced = {"vae": _load_vae(dtype)} if self.fp16_vae else {}
-        with quiet_loading():
-            pipeline = StableDiffusionXLPipeline.from_pretrained(
-                repository,
-                revision=revision,
-                dtype=dtype,
-                variant="fp16" if dtype == torch.float16 else None,
-                use_safetensors=True,
-                add_watermarker=False,
-                **replaced,
-            )
-        return pipeline.to(torch_device)
+    @property
+    def _replaced(self) -> tuple[str, ...]:
+        return ("vae",) if self.fp16_vae else ()
 
-    def _repositories(self) -> tuple[tuple[str, str], ...]:
+    def _repositories(self) -> tuple[Repository, ...]:
         return (SDXL, FP16_VAE) if self.fp16_vae else (SDXL,)
 
+    def _check_cache(self, repository: Repository) -> None:
+        if repository == FP16_VAE:
+            _fp16_vae(_cached(repository, "config.json")).check()
+        else:
+            self._cached_layout(variant=None)
 
-def _load_vae(dtype: torch.dtype) -> AutoencoderKL:
-    from diffusers import AutoencoderKL
+    def _cached_layout(self, variant: str | None) -> Layout:
+        """SDXL in the local cache, if it is there as a whole."""
+        layout = read_layout(_cached(SDXL, "model_index.json"), replaced=self._replaced)
+        for each in layout.models:
+            if each.weights(variant).variant != variant:
+                raise FileMissing(
+                    f"{each.folder} lacks its {variant or 'float32'} weights", hint=_WAYS_OUT
+                )
+        layout.check(variant)
+        return layout
 
-    repository, revision = FP16_VAE
-    return AutoencoderKL.from_pretrained(
-        repository, revision=revision, dtype=dtype, use_safetensors=True
-    )
+    def _download(self, variant: str | None) -> Layout:
+        """SDXL in the local cache; what it lacks is downloaded."""
+        with contextlib.suppress(FileMissing):
+            return self._cached_layout(variant)
+        from diffusers import StableDiffusionXLPipeline
+
+        folder = _downloaded(
+            SDXL,
+            StableDiffusionXLPipeline.download,
+            variant=variant,
+            use_safetensors=True,
+            **dict.fromkeys(self._replaced),
+        )
+        return read_layout(folder, replaced=self._replaced)
 
 
-def _check_repository(repository: str, revision: str) -> None:
-    from huggingface_hub import HfApi, try_to_load_from_cache
+def _fp16_vae(folder: Path) -> Component:
+    return Component("vae", "diffusers", "AutoencoderKL", folder)
+
+
+def _load_vae(dtype: torch.dtype) -> Any:
+    from huggingface_hub import snapshot_download
+
+    wanted = ["config.json", "diffusion_pytorch_model.safetensors"]
+    try:
+        folder = _cached(FP16_VAE, wanted[0])
+        _fp16_vae(folder).check()
+    except FileMissing:
+        folder = _downloaded(FP16_VAE, snapshot_download, allow_patterns=wanted)
+    with quiet_loading():
+        return load_model(_fp16_vae(folder), dtype)
+
+
+def _downloaded(repository: Repository, download: Callable[..., Any], **options: Any) -> Path:
+    name, revision = repository
+    try:
+        with quiet_loading():
+            return Path(download(name, revision=revision, **options))
+    except Exception as error:
+        raise CheckpointError(
+            f"{name} cannot be downloaded ({head_of(error)})", hint=_WAYS_OUT
+        ) from error
+
+
+def _cached(repository: Repository, file: str) -> Path:
+    """The folder of a revision in the local cache.
+
+    Raises:
+        FileMissing: the cache does not hold the file.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    name, revision = repository
+    path = try_to_load_from_cache(name, file, revision=revision)
+    if not isinstance(path, str) or not os.path.isfile(path):
+        raise FileMissing(f"{file} of {name} is not in the cache", hint=_WAYS_OUT)
+    return Path(path).parent
+
+
+def _ask_hub(repository: Repository, missing: FileMissing) -> None:
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    for name in ("model_index.json", "config.json"):
-        if isinstance(try_to_load_from_cache(repository, name, revision=revision), str):
-            return
+    name, revision = repository
     try:
-        HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_S)
+        HfApi().model_info(name, revision=revision, timeout=_TIMEOUT_S)
     except HfHubHTTPError as error:
-        head = str(error).splitlines()[0]
         raise CheckpointError(
-            f"the hub does not serve {repository}@{revision[:12]} ({head})", hint=_WAYS_OUT
+            f"the hub does not serve {name}@{revision[:12]} ({head_of(error)})", hint=_WAYS_OUT
         ) from None
     # The hub's client has changed its HTTP library twice; each has connection errors of its own.
     except Exception as error:
         raise HubUnreachable(
-            f"the hub cannot be reached for {repository} ({type(error).__name__}: {error})",
+            f"the hub cannot be reached for {name} ({head_of(error)}), and {missing.problem}",
             hint=_WAYS_OUT,
         ) from None

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from perfsuite.checkpoints.files import digest_config
+from perfsuite.checkpoints.layout import digest_tokenizer
 from perfsuite.errors import CheckpointError
 from perfsuite.libraries import quiet_loading
+from perfsuite.results.method import ComponentDigest, Configuration
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
@@ -72,7 +75,7 @@ _SCHEDULER: dict[str, Any] = {
     "timestep_spacing": "leading",
     "steps_offset": 1,
 }
-_TOKENIZERS = Path(__file__).parent / "pocket"
+_TOKENIZER = Path(__file__).parent / "pocket" / "tokenizer"
 
 
 @dataclass(frozen=True)
@@ -86,19 +89,30 @@ class RandomSdxlSource:
     seed: int = 0
 
     def check(self) -> None:
-        """See that the tokenizers are there.
+        """See that the tokenizer is there.
 
         Raises:
             CheckpointError: the package was installed without its data.
         """
-        if not (_TOKENIZERS / "tokenizer").is_dir():
-            raise CheckpointError(
-                f"{_TOKENIZERS} is incomplete", hint="reinstall perfsuite with its data files"
-            )
+        digest_tokenizer(_TOKENIZER)
 
     def identity(self) -> str:
-        """The seed; the configuration is part of the package's version."""
+        """The seed."""
         return f"random weights, seed {self.seed}"
+
+    def configuration(self) -> Configuration:
+        """Digests of the constants above, and of the pocket checkpoint's tokenizer."""
+        configs = {
+            "unet": _UNET,
+            "vae": _VAE,
+            "text_encoder": _TEXT,
+            "text_encoder_2": _TEXT_2,
+            "scheduler": _SCHEDULER,
+        }
+        digests = tuple(
+            ComponentDigest(name, digest_config(config)) for name, config in configs.items()
+        )
+        return Configuration("EulerDiscreteScheduler", digests, digest_tokenizer(_TOKENIZER))
 
     def load(self, dtype: torch.dtype, torch_device: str) -> StableDiffusionXLPipeline:
         """Draw the weights in place, in `dtype`, on `torch_device`."""
@@ -116,7 +130,7 @@ class RandomSdxlSource:
         )
 
         with quiet_loading():
-            tokenizer = CLIPTokenizer.from_pretrained(_TOKENIZERS / "tokenizer")
+            tokenizer = CLIPTokenizer.from_pretrained(_TOKENIZER)
             ends = {
                 "bos_token_id": tokenizer.bos_token_id,
                 "eos_token_id": tokenizer.eos_token_id,

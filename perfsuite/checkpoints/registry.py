@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,9 +11,11 @@ import torch
 
 from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.checkpoints.hub import HubSource
+from perfsuite.checkpoints.layout import single_file
 from perfsuite.checkpoints.random import RandomSdxlSource
 from perfsuite.errors import CheckpointError
-from perfsuite.workload import Workload
+from perfsuite.results.method import Configuration
+from perfsuite.workload import Overrides, Workload, Workloads
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
@@ -50,6 +53,9 @@ class Source(Protocol):
     def identity(self) -> str:
         """What tells these weights from others: a digest, or a repository with its revision."""
 
+    def configuration(self) -> Configuration:
+        """What tells its configs, scheduler and tokenizers from others."""
+
     def load(self, dtype: torch.dtype, torch_device: str) -> StableDiffusionXLPipeline:
         """A new pipeline with weights of `dtype` on `torch_device`."""
 
@@ -74,6 +80,10 @@ class Checkpoint:
     quality: Workload
     about: str
     portable_references: bool = False
+
+    def workloads(self, asked: Overrides = Overrides()) -> Workloads:  # noqa: B008
+        """The checkpoint's own workloads, with what a person asks for instead."""
+        return Workloads(self.latency, self.quality).changed(asked)
 
 
 def _sdxl_workloads() -> tuple[Workload, Workload]:
@@ -136,30 +146,30 @@ def find_checkpoint(wish: str) -> Checkpoint:
     A local folder is measured with SDXL's workloads at the size its own UNet was made for.
 
     Raises:
-        CheckpointError: neither a registered name nor a folder.
+        CheckpointError: neither a registered name nor a folder that says how large its images are;
+            what else is wrong with a folder is said by its source's `check`.
     """
     if wish in _CHECKPOINTS:
         return _CHECKPOINTS[wish]
-    folder = Path(wish).expanduser()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(wish))
+    if os.path.isfile(folder):
+        raise single_file(folder)
+    if not os.path.isdir(folder):
         raise CheckpointError(
             f"unknown checkpoint '{wish}'",
             hint=f"--perf-checkpoint takes {', '.join(_CHECKPOINTS)}, or a local folder",
         )
     source = FolderSource(folder.resolve())
-    source.check()
-    side = source.native_size()
+    size = source.native_size()
     latency, quality = _sdxl_workloads()
     return Checkpoint(
         folder.resolve().name,
         source,
-        _resized(latency, side),
-        _resized(quality, side),
+        _resized(latency, *size),
+        _resized(quality, *size),
         f"local folder {folder}",
     )
 
 
-def _resized(workload: Workload, side: int) -> Workload:
-    return Workload(
-        workload.prompts, workload.seeds, workload.steps, workload.guidance_scale, side, side
-    )
+def _resized(workload: Workload, height: int, width: int) -> Workload:
+    return replace(workload, height=height, width=width)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, progress_line, publish, show
-from perfsuite.cli.gate import BUDGET_S, COULD_NOT_RUN, INTERRUPTED, open_workers
-from perfsuite.errors import GateError, SettingsError
+from perfsuite.cli.common import (
+    check_markdown,
+    ended_like_ctrl_c,
+    progress_line,
+    publish,
+    say,
+    show,
+    workload_options,
+)
+from perfsuite.cli.gate import BUDGET_S, open_workers
+from perfsuite.errors import SettingsError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.settings import resolve_settings
 
@@ -30,23 +39,21 @@ _SHORT_S = 1.0
 @click.command()
 @click.option("--good", required=True, metavar="SPEC", help="The older version.")
 @click.option("--bad", required=True, metavar="SPEC", help="The newer version, which is worse.")
-@click.option("--tier", default=None, help="Tier to try, e.g. int8.")
+@click.option("--tier", help="Tier to try, e.g. int8.")
 @click.option(
     "--metric",
     type=click.Choice(["latency", "quality", "compile", "graph-breaks"]),
-    default=None,
     help="What is worse.",
 )
-@click.option("--checkpoint", default="pocket", show_default=True)
-@click.option("--tolerance", default=None, help="Slowdown that nobody minds (0.05).")
-@click.option(
-    "--budget", default=BUDGET_S, show_default=True, help="Seconds of sampling per version."
-)
-@click.option("--device", default="auto", show_default=True)
-@click.option("--threads", default=None, help="CPU threads of each arm (1 on a CPU).")
-@click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")
-@click.option("--out", default=None, help="Folder for bisections/, gates/, envs/ (.perfsuite).")
+@click.option("--checkpoint", show_default="pocket")
+@click.option("--tolerance", help="Slowdown that nobody minds (0.05).")
+@click.option("--budget", show_default=f"{BUDGET_S:g}", help="Seconds of sampling per version.")
+@click.option("--device", show_default="auto")
+@click.option("--threads", help="CPU threads of each arm (1 on a CPU).")
+@click.option("--baselines", show_default="baselines", help="Folder of references.")
+@click.option("--out", help="Folder for bisections/, gates/, envs/ (.perfsuite).")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@workload_options
 def bisect(
     good: str, bad: str, tier: str | None, metric: str | None, markdown: Path | None, **given: Any
 ) -> None:
@@ -64,15 +71,9 @@ def bisect(
     Ends with exit code 0 if the version was found, 2 on wrong usage, 3 if an end is not what it was
     said to be, 4 if it could not run, 130 on Ctrl-C.
     """
-    try:
-        with ended_like_ctrl_c():
-            record = _run(good, bad, tier, metric, given)
-    except GateError as error:
-        click.echo(f"could not run: {error}", err=True)
-        raise SystemExit(COULD_NOT_RUN) from None
-    except KeyboardInterrupt:
-        click.echo("interrupted; what was tried is kept under bisections/", err=True)
-        raise SystemExit(INTERRUPTED) from None
+    check_markdown(markdown)
+    with ended_like_ctrl_c():
+        record = _run(good, bad, tier, metric, given)
     from perfsuite.report.bisect import bisection_document
 
     document = bisection_document(record)
@@ -95,7 +96,7 @@ def _run(
     good: str, bad: str, tier: str | None, metric: str | None, given: dict[str, Any]
 ) -> BisectRecord:
     root = Path.cwd()
-    settings = resolve_settings({**given, "tiers": tier}, root)
+    settings = resolve_settings({**given, "tiers": tier}, root, {"budget": BUDGET_S})
     with quietly():
         import_libraries()
         from perfsuite.ab.plan import prepare_gate
@@ -122,14 +123,14 @@ def _run(
         between((), pins[0], pins[1])  # in the wrong order they are not worth building
     plan = prepare_gate(replace(settings, tiers=(wanted,)), good, bad, root)
     released = released_versions(package, template.options)
-    environments = Environments(settings.out / "envs", lambda line: click.echo(line, err=True))
+    environments = Environments(settings.out / "envs", say)
     pythons = [environments.provide(end.spec) for end in ends]
     candidates = [
         Candidate(installed_version(python, package), end.shown, python)
         for end, python in zip(ends, pythons, strict=True)
     ]
     versions = between(released, candidates[0].version, candidates[1].version)
-    click.echo(f"{package}: {len(versions)} versions, both ends included", err=True)
+    say(f"{package}: {len(versions)} versions, both ends included")
     record = BisectRecord(
         SCHEMA,
         new_run_id(),
@@ -154,13 +155,13 @@ def _run(
             settings.out,
         )
         done = session.run()
-    click.echo(f"record: {bisection_path(record.bisect_id, settings.out)}", err=True)
+    say(f"record: {bisection_path(record.bisect_id, settings.out)}")
     return done
 
 
 def _tell(line: ProgressLine, said: str) -> None:
     line.end()
-    click.echo(said, err=True)
+    say(said)
 
 
 def _measurer(plan: GatePlan, question: Question, line: ProgressLine) -> Measure:
@@ -200,8 +201,8 @@ def _measurer(plan: GatePlan, question: Question, line: ProgressLine) -> Measure
 
 def _read_end(text: str, option: str) -> _End:
     """An end as a SPEC, or as the treatment of a gate's record."""
-    from perfsuite.environments.spec import Requirements, name_of, parse_spec
-    from perfsuite.environments.versions import at_version, recorded_version
+    from perfsuite.environments.spec import Requirements, parse_spec
+    from perfsuite.environments.versions import at_version, package_of, recorded_version
     from perfsuite.results.ab import load_gate
 
     path = Path(text).expanduser()
@@ -211,7 +212,7 @@ def _read_end(text: str, option: str) -> _End:
     spec = parse_spec(gate.treatment.spec)
     if not isinstance(spec, Requirements):
         return _End(gate.treatment.spec, spec, gate)
-    name = name_of(spec.packages[0])
+    name = package_of(spec, spec)
     version = recorded_version(gate.treatment.packages or {}, name)
     if version is None:
         raise SettingsError(
@@ -219,7 +220,7 @@ def _read_end(text: str, option: str) -> _End:
             hint=f'name it: {option} "{name}==VERSION"',
         )
     pinned = at_version(spec, version)
-    return _End(" ".join((*pinned.options, *pinned.packages)), pinned, gate)
+    return _End(shlex.join((*pinned.options, *pinned.packages)), pinned, gate)
 
 
 def _asked(gate: GateRecord | None, tier: str | None, metric: str | None) -> tuple[str, Question]:

@@ -3,30 +3,70 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
+import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from perfsuite.cli.bisect import bisect
-from perfsuite.cli.common import prepare, progress_line
+from perfsuite.cli.common import (
+    COULD_NOT_RUN,
+    INTERRUPTED,
+    NOBODY_READS,
+    in_own_words,
+    load_conftests,
+    prepare,
+    progress_line,
+    say,
+    turn_away,
+    workload_options,
+)
 from perfsuite.cli.gate import gate
 from perfsuite.cli.quality import calibrate_quality
+from perfsuite.cli.record import record
 from perfsuite.cli.selftest import selftest
-from perfsuite.errors import PerfsuiteError
+from perfsuite.errors import GateError, PerfsuiteError
 from perfsuite.libraries import quietly
+
+if TYPE_CHECKING:
+    from perfsuite.session.run import Run
+from perfsuite.workload import labelled
 
 
 class _Commands(click.Group):
-    """Shows perfsuite's own errors as one line, with exit code 2, as click does for usage."""
+    """The door: every command's errors become one line and an exit code.
+
+    2 is wrong usage, 4 could not run, an error of perfsuite's own included, 130 was interrupted.
+    1 is a verdict, and never comes from a crash.
+    """
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except GateError as error:
+            say(f"could not run: {self._own(error, context)}")
+            code = COULD_NOT_RUN
         except PerfsuiteError as error:
-            raise click.UsageError(str(error)) from None
+            raise click.UsageError(self._own(error, context)) from None
+        except KeyboardInterrupt:
+            say("interrupted; what was measured until then is kept")
+            code = INTERRUPTED
+        except BrokenPipeError:
+            turn_away(sys.stdout)
+            turn_away(sys.stderr)
+            code = NOBODY_READS
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:
+            say(traceback.format_exc() + "could not run: this is an error of perfsuite's own")
+            code = COULD_NOT_RUN
+        raise SystemExit(code)
+
+    def _own(self, error: PerfsuiteError, context: click.Context) -> str:
+        name = context.invoked_subcommand
+        return in_own_words(str(error), self.get_command(context, name) if name else None)
 
 
 @click.group(cls=_Commands)
@@ -37,7 +77,8 @@ def main() -> None:
 
 @main.command()
 def tiers() -> None:
-    """Print the ladder: what each tier adds and why."""
+    """Print the ladder: what each tier adds and why; those of the folder's conftest.py too."""
+    load_conftests()
     with quietly():
         from perfsuite.ladder import summarise
         from perfsuite.ladder import tiers as registered
@@ -50,48 +91,37 @@ def tiers() -> None:
     click.echo(render_console(document, width=width, colour=sys.stdout.isatty()), nl=False)
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
-@click.option("--runs", default=5, show_default=True, type=click.IntRange(1, 100))
-@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def record(runs: int, pytest_arguments: tuple[str, ...]) -> None:
-    """Record a baseline from several runs, each in a fresh process.
-
-    The first run replaces what is there, the others are added. What is given after the options
-    goes to pytest, for instance --perf-tiers fp32,bf16.
-    """
-    for number in range(1, runs + 1):
-        how = "replace" if number == 1 else "add"
-        click.secho(f"run {number} of {runs}", bold=True)
-        command = [sys.executable, "-m", "pytest", "-m", "perf", "--perf-only=latency", "-q"]
-        done = subprocess.run([*command, f"--perf-update={how}", *pytest_arguments], check=False)
-        if done.returncode != 0:
-            click.echo(f"run {number} ended with pytest's exit code {done.returncode}", err=True)
-            raise SystemExit(done.returncode)
-
-
 @main.command("record-references")
-@click.argument("checkpoint", default="pocket")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--baselines", default="baselines", show_default=True, help="Folder to write to.")
-def record_references(checkpoint: str, device: str, baselines: str) -> None:
-    """Make the fp32 reference images and latents of a checkpoint."""
-    run = prepare(checkpoint, None, device, baselines, scores_images=False)
-    from perfsuite.ladder import build_tier, reference_tier
+@click.argument("checkpoint", required=False)
+@click.option("--device", show_default="auto")
+@click.option("--baselines", show_default="baselines", help="Folder to write to.")
+@workload_options
+def record_references(
+    checkpoint: str | None, device: str | None, baselines: str | None, **workload: Any
+) -> None:
+    """Make the fp32 reference images and latents of a checkpoint (pocket on a CPU)."""
+    first = prepare(checkpoint, None, device, baselines, scores_images=False, **workload)
+    folders = {run.work.name: _references_folder(run) for run in first.siblings}
+    from perfsuite.ladder import reference_tier
+    from perfsuite.storage import check_outputs
+    from perfsuite.stores.references import MANIFEST
 
-    name = run.checkpoint.name
+    check_outputs(*(folder / MANIFEST for folder in folders.values()))
+    for run in first.siblings:
+        with progress_line() as line, run.build(reference_tier()) as fp32, quietly():
+            line.begin("references")
+            references = run.record_references(fp32, folders[run.work.name], line.update)
+        click.echo(f"{len(references.images)} reference images in {references.folder}")
+
+
+def _references_folder(run: Run) -> Path:
+    name = labelled(run.checkpoint.name, run.work.quality_label)
     keyed = Path(run.store.hardware_key, "references", name)
     portable = Path("references", name)
-    folder = run.settings.baselines / (portable if run.checkpoint.portable_references else keyed)
-    with (
-        progress_line() as line,
-        build_tier(reference_tier(), run.checkpoint, run.device) as fp32,
-        quietly(),
-    ):
-        line.begin("references")
-        references = run.record_references(fp32, folder, line.update)
-    click.echo(f"{len(references.images)} reference images in {references.folder}")
+    return run.settings.baselines / (portable if run.checkpoint.portable_references else keyed)
 
 
+main.add_command(record)
 main.add_command(gate)
 main.add_command(bisect)
 main.add_command(calibrate_quality)

@@ -1,24 +1,33 @@
-"""What the commands share: preparing a session from options, and a progress line."""
+"""What the commands share: a session from options, the door's exit codes, and where output goes."""
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+import pytest
 
+from perfsuite.errors import OutputError, SettingsError
 from perfsuite.libraries import import_libraries
 from perfsuite.progress import ProgressLine
-from perfsuite.settings import resolve_settings
+from perfsuite.settings import find_root, resolve_settings
 from perfsuite.storage import write_whole
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+COULD_NOT_RUN = 4
+INTERRUPTED = 130
+NOBODY_READS = 141
+"""As a shell reports a program that SIGPIPE has ended."""
 
 if TYPE_CHECKING:
     from perfsuite.report.table import Document
@@ -26,31 +35,79 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    checkpoint: str,
+    checkpoint: str | None,
     tiers: str | None,
-    device: str,
-    baselines: str,
+    device: str | None,
+    baselines: str | None,
     out: str | None = None,
     *,
     scores_images: bool = True,
     uses_calibration: bool = True,
+    **workload: Any,
 ) -> Run:
-    """A session for a command, from its options and `[tool.perfsuite]`."""
+    """A session for a command, from its options and `[tool.perfsuite]`; None is not given.
+
+    With several workloads it is the first one's run; `siblings` are all of them.
+    """
     given: dict[str, Any] = {
+        **workload,
         "checkpoint": checkpoint,
         "tiers": tiers,
         "device": device,
         "baselines": baselines,
         "out": out,
     }
-    root = Path.cwd()
-    settings = resolve_settings(given, root)
+    root = find_root(Path.cwd())
+    settings = resolve_settings(given, root, flag="--")
     import_libraries()
     from perfsuite.session.preflight import prepare_run
 
     return prepare_run(
         settings, root, scores_images=scores_images, uses_calibration=uses_calibration
     )
+
+
+def workload_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose a workload, as pytest has them with `--perf-` before."""
+    for name, metavar, about in reversed(_WORKLOAD_OPTIONS):
+        command = click.option(f"--{name}", default=None, metavar=metavar, help=about)(command)
+    return command
+
+
+_WORKLOAD_OPTIONS = (
+    ("workload", "NAME", "A [tool.perfsuite.workloads.NAME] table."),
+    ("steps", "N", "Denoising steps."),
+    ("guidance", "G", "Classifier-free guidance."),
+    ("size", "WxH", "Pixels, e.g. 1024x768."),
+    ("batch", "N", "Images per call that is timed."),
+    ("prompt", "TEXT", "Prompt that is timed."),
+)
+
+
+class _NoTests:
+    """A pytest plugin that ends a session once the first conftests are loaded."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self) -> int:
+        return 0
+
+
+def load_conftests() -> None:
+    """Load the conftests that pytest would load first in this folder: they may register tiers.
+
+    Raises:
+        SettingsError: one cannot be loaded, or pytest cannot be configured here.
+    """
+    captured = io.StringIO()
+    with redirect_stderr(captured), redirect_stdout(io.StringIO()):
+        code = pytest.main([], plugins=[_NoTests()])
+    if code != pytest.ExitCode.OK:
+        lines = [line.strip() for line in captured.getvalue().splitlines() if line.strip()]
+        errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+        raise SettingsError(
+            f"the tiers of {Path.cwd()} cannot be read ({(errors or lines or [str(code)])[0]})",
+            hint="mend its conftest.py, so that pytest runs there",
+        )
 
 
 @contextmanager
@@ -78,22 +135,80 @@ def ended_like_ctrl_c() -> Iterator[None]:
 
 
 def show(document: Document) -> None:
-    """Print a report."""
+    """Print a report to standard output; nobody may be reading it any more: it stands anyway."""
     from perfsuite.report.console import render_console
 
     width = min(shutil.get_terminal_size().columns, 100)
-    shown = render_console(document, width=width, colour=sys.stdout.isatty())
-    click.echo(shown, nl=False)
+    try:
+        shown = render_console(document, width=width, colour=sys.stdout.isatty())
+        click.echo(shown, nl=False)
+    except BrokenPipeError:
+        turn_away(sys.stdout)
+
+
+def say(line: str) -> None:
+    """Print one line to standard error, read or not."""
+    try:
+        click.echo(line, err=True)
+    except BrokenPipeError:
+        turn_away(sys.stderr)
+
+
+def turn_away(stream: TextIO) -> None:
+    """Lead a stream that nobody reads nowhere, so that no later write to it fails either."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def check_markdown(path: Path | None) -> None:
+    """See that a file can be written before anything is started that takes time.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        why = f"{path.parent} is a file" if path.parent.is_file() else error.strerror
+        problem = f"{path} cannot be written ({why})"
+        raise OutputError(problem, hint="name another file with --markdown") from None
 
 
 def publish(document: Document, markdown: Path | None) -> None:
-    """Write Markdown to the file that was asked for, and to the summary of a CI system's job."""
+    """Write Markdown to the file that was asked for, and to the summary of a CI system's job.
+
+    What cannot be written is a warning: the verdict stands.
+    """
     from perfsuite.report.markdown import render_markdown
 
     text = render_markdown(document)
-    if markdown is not None:
-        write_whole(markdown, text.encode())
+    try:
+        if markdown is not None:
+            write_whole(markdown, text.encode())
+    except OutputError as error:
+        say(f"warning: {error.problem}")
     summary = os.environ.get(SUMMARY_VARIABLE)
-    if summary:
+    if not summary:
+        return
+    try:
         with open(summary, "a", encoding="utf-8") as file:
             file.write(text)
+    except OSError as error:
+        say(f"warning: ${SUMMARY_VARIABLE} {summary} cannot be written ({error.strerror})")
+
+
+def in_own_words(text: str, command: click.Command | None) -> str:
+    """A message in which pytest's `--perf-out` is the command's own `--out`, where it has that."""
+    known = {name for each in command.params for name in each.opts} if command else set()
+
+    def own(found: re.Match[str]) -> str:
+        name = f"--{found[1]}"
+        return "perfsuite record" if name == "--update" else name if name in known else found[0]
+
+    return re.sub(r"--perf-([a-z]+(?:-[a-z]+)*)", own, text)

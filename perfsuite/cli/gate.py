@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, publish, show
-from perfsuite.errors import GateError
+from perfsuite.cli.common import (
+    check_markdown,
+    ended_like_ctrl_c,
+    publish,
+    say,
+    show,
+    workload_options,
+)
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
 from perfsuite.settings import resolve_settings
@@ -22,23 +28,22 @@ if TYPE_CHECKING:
     from perfsuite.ab.session import OpenWorker
     from perfsuite.results.ab import Arm, GateRecord
 
-BUDGET_S = "40"
-COULD_NOT_RUN = 4
-INTERRUPTED = 130
+BUDGET_S = 40.0
 
 
 @click.command()
 @click.option("--control", required=True, metavar="SPEC", help="What we have.")
 @click.option("--treatment", required=True, metavar="SPEC", help="What we might change to.")
-@click.option("--checkpoint", default="pocket", show_default=True)
-@click.option("--tiers", default=None, help="Tiers to compare, e.g. bf16,int8 (all).")
-@click.option("--tolerance", default=None, help="Slowdown that nobody minds (0.05).")
-@click.option("--budget", default=BUDGET_S, show_default=True, help="Seconds of sampling per tier.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--threads", default=None, help="CPU threads of each arm (1 on a CPU).")
-@click.option("--baselines", default="baselines", show_default=True, help="Folder of references.")
-@click.option("--out", default=None, help="Folder for gates/ and envs/ (.perfsuite).")
+@click.option("--checkpoint", show_default="pocket")
+@click.option("--tiers", help="Tiers to compare, e.g. bf16,int8 (all).")
+@click.option("--tolerance", help="Slowdown that nobody minds (0.05).")
+@click.option("--budget", show_default=f"{BUDGET_S:g}", help="Seconds of sampling per tier.")
+@click.option("--device", show_default="auto")
+@click.option("--threads", help="CPU threads of each arm (1 on a CPU).")
+@click.option("--baselines", show_default="baselines", help="Folder of references.")
+@click.option("--out", help="Folder for gates/ and envs/ (.perfsuite).")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@workload_options
 def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> None:
     """Hold two environments against each other, tier by tier, in one verdict.
 
@@ -49,22 +54,16 @@ def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> N
     Ends with exit code 0 if everything passed, 1 if anything regressed, 2 on wrong usage, 3 if it
     could not be settled, 4 if it could not run, 130 on Ctrl-C.
     """
-    try:
-        with ended_like_ctrl_c():
-            record = _run(control, treatment, given)
-    except GateError as error:
-        click.echo(f"could not run: {error}", err=True)
-        raise SystemExit(COULD_NOT_RUN) from None
-    except KeyboardInterrupt:
-        click.echo("interrupted before anything was measured", err=True)
-        raise SystemExit(INTERRUPTED) from None
+    check_markdown(markdown)
+    with ended_like_ctrl_c():
+        record = _run(control, treatment, given)
     _report(record, markdown)
     raise SystemExit(record.answer.value)
 
 
 def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
     root = Path.cwd()
-    settings = resolve_settings(given, root)
+    settings = resolve_settings(given, root, {"budget": BUDGET_S})
     from perfsuite.environments.builder import Environments
     from perfsuite.environments.spec import parse_spec
 
@@ -74,7 +73,7 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
         from perfsuite.ab.plan import prepare_gate
         from perfsuite.ab.session import Session
     plan = prepare_gate(settings, control, treatment, root)
-    environments = Environments(settings.out / "envs", lambda line: click.echo(line, err=True))
+    environments = Environments(settings.out / "envs", say)
     pythons = [environments.provide(spec) for spec in specs]
     line = ProgressLine(sys.stderr)
     try:
@@ -83,7 +82,7 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
             record = session.run()
     finally:
         line.end()
-    click.echo(f"record: {session.path}", err=True)
+    say(f"record: {session.path}")
     return record
 
 
@@ -100,7 +99,7 @@ def open_workers(
         plan: of the gate.
         control: the control's interpreter.
         treatment: the treatment's.
-        programs: what a arm runs instead of the gate's own worker.
+        programs: what an arm runs instead of the gate's own worker.
     """
     import perfsuite
     from perfsuite.results.ab import Arm

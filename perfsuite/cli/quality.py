@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import prepare, progress_line
+from perfsuite.cli.common import prepare, progress_line, workload_options
 from perfsuite.errors import CalibrationError
 from perfsuite.libraries import quietly
+from perfsuite.storage import check_writable
 
 if TYPE_CHECKING:
     from perfsuite.results.images import Calibration
@@ -16,19 +17,31 @@ if TYPE_CHECKING:
 
 
 @click.command("calibrate-quality")
-@click.argument("checkpoint", default="pocket")
-@click.option("--tiers", default=None, help="Tiers to calibrate, e.g. bf16,int8 (all).")
+@click.argument("checkpoint", required=False)
+@click.option("--tiers", help="Tiers to calibrate, e.g. bf16,int8 (all).")
 @click.option("--seeds", default=8, show_default=True, type=click.IntRange(2, 100))
-@click.option("--device", default="auto", show_default=True)
-@click.option("--baselines", default="baselines", show_default=True, help="Folder to write to.")
+@click.option("--device", show_default="auto")
+@click.option("--baselines", show_default="baselines", help="Folder to write to.")
+@workload_options
 def calibrate_quality(
-    checkpoint: str, tiers: str | None, seeds: int, device: str, baselines: str
+    checkpoint: str | None,
+    tiers: str | None,
+    seeds: int,
+    device: str | None,
+    baselines: str | None,
+    **workload: Any,
 ) -> None:
-    """Set the quality gate's thresholds from what the healthy tiers score."""
-    run = prepare(checkpoint, tiers, device, baselines, uses_calibration=False)
-    run.calibration = _known_calibration(run)
+    """Set the quality gate's thresholds from what the healthy tiers of a checkpoint score."""
+    first = prepare(checkpoint, tiers, device, baselines, uses_calibration=False, **workload)
+    check_writable(first.settings.baselines, 0)
+    for run in first.siblings:
+        _calibrate(run, seeds)
+
+
+def _calibrate(run: Run, seeds: int) -> None:
     from perfsuite.session.calibrate import calibrate
 
+    run.calibration = _known_calibration(run)
     with progress_line() as line, quietly():
         calibration = calibrate(run, seeds, line.begin, line.update)
     for name, tier in calibration.tiers.items():
@@ -43,10 +56,12 @@ def calibrate_quality(
 
 def _known_calibration(run: Run) -> Calibration | None:
     """Thresholds of these weights; what cannot be used is about to be replaced."""
+    from perfsuite.ladder import describe_weights
     from perfsuite.session.preflight import find_calibration
 
-    key, identity = run.store.hardware_key, run.record.identity
+    weights = describe_weights((), run.checkpoint)[None]
+    key = run.store.hardware_key
     try:
-        return find_calibration(run.settings, key, run.checkpoint, identity)
+        return find_calibration(run.settings, key, run.checkpoint, weights, run.work)
     except CalibrationError:
         return None

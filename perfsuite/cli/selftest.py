@@ -59,8 +59,8 @@ def selftest(
     --out. Ends with exit code 1 if unchanged code was called slower.
 
     --gate: holds this environment against itself with 0, 3 and 5 % of extra work planted in one
-    side's UNet, --repeats (40) times each (5 % half as often), at a tolerance of 1.5 %. Goes on
-    where it was, too. Writes selftest/gate.json and gate.md. Ends with exit code 1 if equal sides
+    arm's UNet, --repeats (40) times each (5 % half as often), at a tolerance of 1.5 %. Goes on
+    where it was, too. Writes selftest/gate.json and gate.md. Ends with exit code 1 if equal arms
     were called unequal.
 
     --quality: plants known faults and sees whether images give them away. Writes

@@ -1,8 +1,8 @@
-"""Environments made from requirements: resolved by pip, built once, kept by what they hold.
+"""Environments made from requirements: resolved, built once, kept by what they hold.
 
 Only what is asked for may differ from the environment that perfsuite runs in, so its other direct
-dependencies are asked for in the versions that are installed here; what they need in turn is pip's
-choice. The folder's name is a digest of all that pip resolved to, so that a nightly index that has
+dependencies are asked for as they are installed here; what they need in turn is the installer's
+choice. The folder's name is a digest of all that was resolved, so that a nightly index that has
 moved on makes a new environment, and anything else finds the old one.
 """
 
@@ -14,17 +14,19 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import msgspec
+from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from perfsuite.environments.installer import Resolved, Run, file_of, find_installer
 from perfsuite.environments.spec import Interpreter, Requirements, Spec, name_of
 from perfsuite.errors import EnvironmentBroken
 from perfsuite.storage import write_json
@@ -33,29 +35,6 @@ SCHEMA = 1
 MANIFEST = "environment.json"
 """Written last: a folder without it is not an environment."""
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-"""`subprocess.run`, or a fake of it."""
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """One distribution that pip has chosen.
-
-    Attributes:
-        name: canonical name.
-        version: its version.
-        digest: SHA-256 of its archive, or where it came from if it has none.
-    """
-
-    name: str
-    version: str
-    digest: str
-
-    @property
-    def pin(self) -> str:
-        """As a line of a constraints file."""
-        return f"{self.name}=={self.version}"
-
 
 @dataclass(frozen=True)
 class Manifest:
@@ -63,9 +42,9 @@ class Manifest:
 
     Attributes:
         schema: version of this layout.
-        asked: requirements and options that it was made from.
+        asked: options and requirements that it was made from.
         python: version of its interpreter.
-        packages: all that pip installed.
+        packages: all that was installed.
     """
 
     schema: int
@@ -107,95 +86,120 @@ class Environments:
         """
         if isinstance(spec, Interpreter):
             return spec.python
-        asked = (*_held_equal(spec), *spec.packages)
         self._say(f"resolving {' '.join(spec.packages)}")
-        manifest = self._resolve(asked, spec.options)
+        asked, packages = self._resolve(spec)
+        python = ".".join(str(part) for part in sys.version_info[:3])
+        manifest = Manifest(SCHEMA, (*spec.options, *asked), python, packages)
         home = self._folder / manifest.key
         if not (home / MANIFEST).is_file():
-            self._say(f"building an environment of {len(manifest.packages)} packages in {home}")
-            self._build(home, manifest, spec.options)
+            self._build(home, manifest, asked, spec.options)
         return _python(home)
 
-    def _resolve(self, asked: tuple[str, ...], options: tuple[str, ...]) -> Manifest:
-        with tempfile.TemporaryDirectory() as scratch:
-            report = Path(scratch) / "report.json"
-            self._pip(
-                ["--dry-run", "--ignore-installed", "--report", str(report), *options, *asked]
-            )
-            installs = json.loads(report.read_text())["install"]
-        packages = tuple(_resolved(item) for item in installs)
-        python = ".".join(str(part) for part in sys.version_info[:3])
-        return Manifest(SCHEMA, (*options, *asked), python, packages)
+    def _resolve(self, spec: Requirements) -> tuple[tuple[str, ...], tuple[Resolved, ...]]:
+        """Requirements that hold the rest equal, and what they resolve to.
 
-    def _build(self, home: Path, manifest: Manifest, options: tuple[str, ...]) -> None:
-        """Make it beside its place and move it there whole; a second builder's copy is dropped."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".building-", dir=self._folder))
+        An index may have no local versions ('2.13.0+cpu'): the public ones are held then.
+        """
+        resolve = find_installer(self._run).resolve
+        held = held_equal(self._names(spec))
+        public = tuple(_without_local(each) for each in held)
         try:
-            venv.EnvBuilder(with_pip=False, symlinks=os.name == "posix", clear=True).create(draft)
-            pins = draft / "pins.txt"
-            pins.write_text("".join(f"{each.pin}\n" for each in manifest.packages))
-            asked = [word for word in manifest.asked if word not in options]
-            self._pip(["--constraint", str(pins), *options, *asked], into=_python(draft))
-            write_json(draft / MANIFEST, manifest)
-            if home.exists() and not (home / MANIFEST).is_file():
-                shutil.rmtree(home)
-            draft.rename(home)
+            asked = (*held, *spec.packages)
+            return asked, resolve(asked, spec.options)
+        except EnvironmentBroken:
+            if public == held:
+                raise
+        asked = (*public, *spec.packages)
+        packages = resolve(asked, spec.options)
+        changed = ", ".join(each for each in held if each not in public)
+        self._say(f"not on the index: {changed}; held by the public version, maybe another build")
+        return asked, packages
+
+    def _names(self, spec: Requirements) -> set[str]:
+        """Packages that are asked for; what does not say its name is asked for it."""
+        names = {name_of(package) for package in spec.packages}
+        nameless = [package for package in spec.packages if name_of(package) is None]
+        if nameless:
+            found = find_installer(self._run).resolve(nameless, spec.options, alone=True)
+            names |= {each.name for each in found}
+        return {name for name in names if name is not None}
+
+    def _build(
+        self, home: Path, manifest: Manifest, asked: Iterable[str], options: Iterable[str]
+    ) -> None:
+        """Make it in its place, which its scripts name; half of one is made anew."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._locked(home):
+                if not (home / MANIFEST).is_file():
+                    self._fill(home, manifest, asked, options)
         except subprocess.CalledProcessError as error:
             problem = f"no virtual environment can be made ({error})"
             raise EnvironmentBroken(problem, hint="install Python's venv") from None
         except OSError as error:
-            if not (home / MANIFEST).is_file():
-                problem = f"cannot build an environment in {self._folder} ({error.strerror})"
-                raise EnvironmentBroken(problem, hint="free space, or pass another --out") from None
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-
-    def _pip(self, arguments: list[str], into: Path | None = None) -> None:
-        """This environment's pip, which installs into others, too: none needs a pip of its own."""
-        python = [] if into is None else ["--python", str(into)]
-        command = [sys.executable, "-m", "pip", *python, "install"]
-        options = ["--quiet", "--disable-pip-version-check"]
-        done = self._run(
-            [*command, *options, *arguments], capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
+            problem = f"cannot build an environment in {self._folder} ({error.strerror})"
             raise EnvironmentBroken(
-                f"pip cannot install it ({complaint(done.stderr)})",
-                hint="correct the requirements, or pass --index-url or --constraints with them",
-            )
+                problem, hint="free space, or pass another --perf-out"
+            ) from None
+
+    @contextmanager
+    def _locked(self, home: Path) -> Iterator[None]:
+        """One builder at a time; the lock of one that was killed is free."""
+        lock = FileLock(home.with_name(f".{home.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._say(f"waiting for another session that builds {home}")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _fill(
+        self, home: Path, manifest: Manifest, asked: Iterable[str], options: Iterable[str]
+    ) -> None:
+        self._say(f"building an environment of {len(manifest.packages)} packages in {home}")
+        shutil.rmtree(home, ignore_errors=True)
+        try:
+            venv.EnvBuilder(with_pip=False, symlinks=os.name == "posix").create(home)
+            pins = home / "pins.txt"
+            pins.write_text("".join(each.pin for each in manifest.packages))
+            find_installer(self._run).install(_python(home), pins, asked, options)
+            write_json(home / MANIFEST, manifest)
+        except BaseException:
+            shutil.rmtree(home, ignore_errors=True)
+            raise
 
 
-def _held_equal(spec: Requirements) -> list[str]:
-    """Perfsuite's own dependencies in the versions that are installed here, but for those named."""
-    named = {name_of(package) for package in spec.packages}
+def held_equal(named: set[str]) -> tuple[str, ...]:
+    """Perfsuite's own dependencies as they are installed here, but for those that are named."""
     pins = []
     for line in metadata.requires("perfsuite") or ():
         requirement = Requirement(line)
         wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if wanted and canonicalize_name(requirement.name) not in named:
-            pins.append(f"{requirement.name}=={metadata.version(requirement.name)}")
-    return pins
+            pins.append(as_installed(metadata.distribution(requirement.name)))
+    return tuple(pins)
 
 
-def _resolved(item: dict[str, dict[str, dict[str, str]]]) -> Resolved:
-    """One entry of pip's installation report."""
-    about, download = item["metadata"], item["download_info"]
-    archive: dict[str, dict[str, str]] = download.get("archive_info", {})  # type: ignore[assignment]
-    hashes = archive.get("hashes", {})
-    origin = hashlib.sha256(json.dumps(download, sort_keys=True).encode()).hexdigest()
-    return Resolved(
-        canonicalize_name(str(about["name"])), str(about["version"]), hashes.get("sha256", origin)
-    )
+def as_installed(distribution: metadata.Distribution) -> str:
+    """A requirement for what is installed: its version, or the URL that it was installed from."""
+    name = distribution.metadata["Name"]
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    url, vcs = origin.get("url", ""), origin.get("vcs_info")
+    path = file_of(url)
+    if not url or (path is not None and not path.exists()):
+        return f"{name}=={distribution.version}"
+    source = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url
+    inside = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
+    return f"{name} @ {source}{inside}"
+
+
+def _without_local(pin: str) -> str:
+    """A pin without the local part of its version: 'torch==2.13.0' for 'torch==2.13.0+cpu'."""
+    return pin if " @ " in pin else pin.partition("+")[0]
 
 
 def _python(home: Path) -> Path:
     return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
-def complaint(stderr: str) -> str:
-    """The last error that pip names, without its label."""
-    lines = stderr.strip().splitlines()
-    errors = [line for line in lines if line.startswith("ERROR:")]
-    said = (errors or lines or ["pip says nothing"])[-1]
-    return said.removeprefix("ERROR:").strip()

@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from perfsuite.environments.installer import file_of
 from perfsuite.errors import SettingsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _HINT = (
     "name a virtual environment's folder, a python executable, '.' for this one, "
-    'or requirements such as "torch==2.14.1"'
+    'or requirements such as "torch==2.14.1", "git+https://...", a wheel or a project\'s folder'
 )
 _SWITCHES = ("--pre", "--no-index")
 _VALUES = ("--index-url", "--extra-index-url", "--find-links", "--constraints", "--constraint")
@@ -40,7 +46,7 @@ class Requirements:
     """An environment to be made.
 
     Attributes:
-        packages: requirements, as pip takes them.
+        packages: requirements, as pip takes them: by name, by URL, or an absolute path.
         options: options of pip.
     """
 
@@ -62,20 +68,31 @@ def parse_spec(text: str) -> Spec:
         return Interpreter(Path(sys.executable))
     if len(words) == 1:
         path = Path(words[0]).expanduser()
-        if path.is_dir():
+        if path.is_dir() and not _is_project(path):
             return Interpreter(_python_of(path))
-        if path.is_file() and path.suffix != ".whl":
+        if path.is_file() and not _is_archive(words[0]):
             return Interpreter(_executable(path))
-        if _looks_like_a_path(words[0]):
-            raise SettingsError(f"{words[0]} does not exist", hint=_HINT)
     return _requirements(words)
 
 
-def name_of(package: str) -> str:
-    """Canonical name of what a requirement or a wheel's path names."""
+def name_of(package: str) -> str | None:
+    """Canonical name of what a requirement names; None if only building it would tell."""
+    requirement = requirement_of(package)
+    if requirement is not None:
+        return canonicalize_name(requirement.name)
     if package.endswith(".whl"):
-        return parse_wheel_filename(Path(package).name)[0]
-    return canonicalize_name(Requirement(package).name)
+        return parse_wheel_filename(package.rpartition("/")[2])[0]
+    egg = re.search(r"#(?:.*&)?egg=([\w.-]+)", package)
+    name = egg[1] if egg else _project_name(Path(package))
+    return canonicalize_name(name) if name else None
+
+
+def requirement_of(package: str) -> Requirement | None:
+    """A requirement by name; None for a URL, a wheel or a folder."""
+    try:
+        return Requirement(package)
+    except InvalidRequirement:
+        return None
 
 
 def _words(text: str) -> list[str]:
@@ -85,11 +102,42 @@ def _words(text: str) -> list[str]:
         raise SettingsError(f"{text!r} cannot be read ({error})", hint=_HINT) from None
     if not words:
         raise SettingsError("an environment has no name", hint=_HINT)
-    return words
+    return _joined(words)
+
+
+def _joined(words: list[str]) -> list[str]:
+    """`name @ URL` is one requirement, whether it was quoted or not."""
+    joined: list[str] = []
+    for word in words:
+        if joined and not word.startswith("-") and (word[0:1] == "@" or joined[-1][-1:] == "@"):
+            joined[-1] = f"{joined[-1]} {word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _looks_like_a_path(word: str) -> bool:
-    return bool(re.match(r"[.~]?[\w.-]*/", word)) and not word.endswith(".whl")
+    return bool(re.match(r"[.~]?[\w.-]*/", word)) and "://" not in word
+
+
+def _is_archive(word: str) -> bool:
+    return word.endswith((".whl", ".tar.gz", ".zip"))
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether it holds a source tree, and is no virtual environment."""
+    has_source = any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))
+    return has_source and not (folder / "pyvenv.cfg").is_file()
+
+
+def _project_name(folder: Path) -> str | None:
+    try:
+        about = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    project = about.get("project")
+    name = project.get("name") if isinstance(project, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _python_of(folder: Path) -> Path:
@@ -137,14 +185,39 @@ def _option(name: str, value: str) -> list[str]:
 
 
 def _package(word: str) -> str:
-    if word.endswith(".whl"):
-        file = Path(word).expanduser()
-        if not file.is_file():
-            raise SettingsError(f"{word} does not exist", hint="name a wheel that is there")
-        return str(file.absolute())
+    """A requirement by name or URL, or the absolute path of a wheel, an archive or a project."""
+    is_file = _is_archive(word) and "://" not in word
+    requirement = None if is_file else requirement_of(word)
+    if requirement is not None or "://" in word:
+        _check_file(word, (requirement.url or "") if requirement else word)
+        return word
+    path = Path(word).expanduser()
+    if not path.exists() and (_is_archive(word) or _looks_like_a_path(word)):
+        raise SettingsError(f"{word} does not exist", hint=_HINT)
+    if _is_project(path) or (path.is_file() and _is_archive(word)):
+        return _checked_wheel(str(path.absolute()))
+    raise SettingsError(f"'{word}' is no requirement ({_complaint(word)})", hint=_HINT)
+
+
+def _complaint(word: str) -> str:
     try:
         Requirement(word)
     except InvalidRequirement as error:
-        said = str(error).splitlines()[0]
-        raise SettingsError(f"'{word}' is no requirement ({said})", hint=_HINT) from None
-    return word
+        return str(error).splitlines()[0]
+    return "it is none"
+
+
+def _check_file(word: str, url: str) -> None:
+    path = file_of(url.removeprefix("git+"))
+    if path is not None and not path.exists():
+        raise SettingsError(f"{word} does not exist", hint=_HINT)
+
+
+def _checked_wheel(path: str) -> str:
+    try:
+        name_of(path)
+    except InvalidWheelFilename as error:
+        raise SettingsError(
+            f"{path} is no wheel ({error})", hint="keep the name of its file"
+        ) from None
+    return path

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from perfsuite.environments.builder import Run, complaint
-from perfsuite.environments.spec import Requirements, Spec, name_of
+from perfsuite.environments.installer import Run, complaint, pip_command
+from perfsuite.environments.spec import Requirements, Spec, name_of, requirement_of
 from perfsuite.errors import EnvironmentBroken, SettingsError
 
 _LISTED = "Available versions:"
@@ -27,7 +25,7 @@ def package_of(good: Spec, bad: Spec) -> str:
     """
     hint = 'name versions of one package: --good "torch==2.13.0" --bad "torch==2.14.1"'
     specs = [spec for spec in (good, bad) if isinstance(spec, Requirements)]
-    names = {name_of(spec.packages[0]) for spec in specs}
+    names = {_first_name(spec) for spec in specs}
     if not names:
         raise SettingsError("two environments have no versions between them", hint=hint)
     if len(names) > 1:
@@ -35,19 +33,29 @@ def package_of(good: Spec, bad: Spec) -> str:
     return names.pop()
 
 
+def _first_name(spec: Requirements) -> str:
+    package = spec.packages[0]
+    name = name_of(package)
+    if name is None:
+        hint = f"write it as 'NAME @ {package}'" if "://" in package else "name a release of it"
+        raise SettingsError(f"{package} does not say which package it is", hint=hint)
+    return name
+
+
 def at_version(spec: Requirements, version: str) -> Requirements:
     """The same SPEC with its first package at another version."""
-    pinned = f"{name_of(spec.packages[0])}=={version}"
+    pinned = f"{_first_name(spec)}=={version}"
     return Requirements((pinned, *spec.packages[1:]), spec.options)
 
 
 def pinned_version(spec: Spec) -> str | None:
     """The version that a SPEC pins its first package to; None if it pins none."""
-    if not isinstance(spec, Requirements) or spec.packages[0].endswith(".whl"):
+    requirement = requirement_of(spec.packages[0]) if isinstance(spec, Requirements) else None
+    if requirement is None:
         return None
     pins = [
         each.version
-        for each in Requirement(spec.packages[0]).specifier
+        for each in requirement.specifier
         if each.operator == "==" and _is_version(each.version)
     ]
     return Version(pins[0]).public if pins else None
@@ -82,7 +90,7 @@ def released_versions(
     Raises:
         EnvironmentBroken: pip cannot list them.
     """
-    command = [sys.executable, "-m", "pip", "index", "versions", "--disable-pip-version-check"]
+    command = [*pip_command(), "index", "versions", "--disable-pip-version-check"]
     wanted = ["--pre", *_for_listing(options), package]
     done = run([*command, *wanted], capture_output=True, text=True, check=False)
     listed = [line for line in done.stdout.splitlines() if line.startswith(_LISTED)]

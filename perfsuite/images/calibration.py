@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scipy import stats
@@ -33,9 +34,10 @@ from perfsuite.results.images import (
     Thresholds,
     TierCalibration,
 )
+from perfsuite.results.method import Configuration, differences
 from perfsuite.results.migrate import SCHEMA, migrated
-from perfsuite.storage import read_json
-from perfsuite.workload import Workload
+from perfsuite.storage import locked, read_json, write_json
+from perfsuite.workload import Workload, labelled
 
 FALSE_ALARM_RATE = 1e-4
 """Probability that one threshold fails a healthy tier in one run, if errors are log-normal."""
@@ -51,29 +53,55 @@ SMALLEST_ERROR = 1e-7
 """Errors below this are rounding of the metric itself."""
 
 
-def calibration_path(baselines: Path, checkpoint: str, hardware_key: str | None) -> Path:
-    """Where a checkpoint's thresholds lie; by hardware where its references are."""
+def calibration_path(
+    baselines: Path, checkpoint: str, hardware_key: str | None, label: str | None = None
+) -> Path:
+    """Where a checkpoint's thresholds lie; by hardware where its references are.
+
+    Args:
+        baselines: folder of baselines, references and thresholds.
+        checkpoint: names the checkpoint.
+        hardware_key: names the hardware; None where references hold on any.
+        label: of a workload that is not the checkpoint's own.
+    """
     folder = baselines / hardware_key if hardware_key else baselines
-    return folder / "quality" / f"{checkpoint}.json"
+    return folder / "quality" / f"{labelled(checkpoint, label)}.json"
 
 
 def load_calibration(
-    path: Path, *, checkpoint: str, identity: str, workload: Workload
+    path: Path,
+    *,
+    checkpoint: str,
+    identity: str,
+    workload: Workload,
+    configuration: Configuration | None = None,
+    options: str = "",
 ) -> Calibration | None:
     """Thresholds of a checkpoint; None if there are none.
 
+    Args:
+        path: of the file.
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        workload: the quality workload.
+        configuration: of the checkpoint; None where it is not known.
+        options: how the command that makes them anew is told the workload.
+
     Raises:
-        CalibrationError: damaged, or measured for other weights or another workload.
+        CalibrationError: damaged, or measured for other weights or configurations, or for another
+            workload.
     """
-    hint = f"perfsuite calibrate-quality {checkpoint}"
+    hint = f"perfsuite calibrate-quality {checkpoint}{options}"
     if not path.exists():
         return None
-    found = read_json(
-        path, Calibration, schema=SCHEMA, error=CalibrationError, hint=hint, migrate=migrated
-    )
+    found = _read(path, hint)
     expected = (
         ("weights", found.identity, identity),
         ("workload", found.workload, workload.digest),
+        *(
+            (each.what, each.recorded, each.here)
+            for each in differences(found.configuration, configuration)
+        ),
     )
     for what, known, wanted in expected:
         if known != wanted:
@@ -81,6 +109,48 @@ def load_calibration(
                 f"{path} was calibrated for {what} {known}, this is {wanted}", hint=hint
             )
     return found
+
+
+def save_tier(
+    path: Path, calibration: Calibration, name: str, measured: TierCalibration
+) -> Calibration:
+    """Store a tier's thresholds beside those that other sessions have stored meanwhile.
+
+    Args:
+        path: the file.
+        calibration: names weights and workload, and holds what is known of the other tiers.
+        name: of the tier.
+        measured: its thresholds.
+
+    Returns:
+        What the file holds now. A file of other weights, or that cannot be read, is replaced.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with locked(path):
+        found = _stored(path)
+        same = found is not None and (found.identity, found.workload) == (
+            calibration.identity,
+            calibration.workload,
+        )
+        others = found.tiers if found is not None and same else calibration.tiers
+        merged = replace(calibration, tiers=others | {name: measured})
+        write_json(path, merged)
+    return merged
+
+
+def _stored(path: Path) -> Calibration | None:
+    try:
+        return _read(path, "") if path.exists() else None
+    except CalibrationError:
+        return None
+
+
+def _read(path: Path, hint: str) -> Calibration:
+    return read_json(
+        path, Calibration, schema=SCHEMA, error=CalibrationError, hint=hint, migrate=migrated
+    )
 
 
 def calibrate_tier(

@@ -6,16 +6,14 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from perfsuite.errors import MeasurementError
+from perfsuite.pipelines import Pipeline, PipelineOutput, StepHook, family_of
 from perfsuite.workload import Shot, Workload
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionXLPipeline
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class GeneratedImage:
     Attributes:
         shot: which prompt and seed it was made from.
         pixels: height x width x 3, float32 from 0 to 1.
-        latents: channels x height/8 x width/8 (for SDXL), float32, before the VAE's scaling.
+        latents: channels x height/8 x width/8 (for SDXL), float32, before the decoder's scaling.
         finite: whether pixels and latents of *every* image of the batch are finite numbers.
     """
 
@@ -48,38 +46,55 @@ def deterministically() -> Iterator[None]:
         torch.use_deterministic_algorithms(before, warn_only=warns_only)
 
 
-def generate(pipeline: StableDiffusionXLPipeline, workload: Workload, shot: Shot) -> GeneratedImage:
-    """Make one image of a workload and keep its final latents."""
-    kept: dict[str, torch.Tensor] = {}
+def generate(pipeline: Pipeline, workload: Workload, shot: Shot) -> GeneratedImage:
+    """Make one image of a workload and keep its final latents.
 
-    def keep_latents(_: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        kept["latents"] = tensors["latents"]
-        return tensors
-
-    output = run(pipeline, workload, shot, output_type="np", callback_on_step_end=keep_latents)
+    Raises:
+        MeasurementError: the pipeline's family gives no latents.
+    """
+    output = _call(pipeline, workload, shot, output_type="np", keeps_latents=True)
+    if output.latents is None:
+        raise MeasurementError(
+            f"pipeline family '{family_of(pipeline).name}' gave no final latents",
+            hint="return them from its call() where keeps_latents is true",
+        )
     return GeneratedImage(
         shot,
-        pixels=np.asarray(output[0], dtype=np.float32),
-        latents=kept["latents"][0].float().cpu().numpy(),
-        finite=bool(np.isfinite(output).all() and kept["latents"].isfinite().all()),
+        pixels=np.asarray(output.images[0], dtype=np.float32),
+        latents=output.latents[0].float().cpu().numpy(),
+        finite=bool(np.isfinite(output.images).all() and output.latents.isfinite().all()),
     )
 
 
-def run(pipeline: StableDiffusionXLPipeline, workload: Workload, shot: Shot, **options: Any) -> Any:
+def run(
+    pipeline: Pipeline, workload: Workload, shot: Shot, *, on_step: StepHook | None = None
+) -> object:
     """Call the pipeline once for a shot, as a user would; the images that it returns.
 
-    The noise comes from a CPU generator, so that every device starts from the same numbers.
+    Args:
+        pipeline: of a registered family.
+        workload: steps, guidance, size and batch.
+        shot: prompt and seed.
+        on_step: called after every denoising step; without it the pipeline is given no hook.
     """
+    return _call(pipeline, workload, shot, output_type="pil", on_step=on_step).images
+
+
+def _call(
+    pipeline: Pipeline,
+    workload: Workload,
+    shot: Shot,
+    *,
+    output_type: str,
+    on_step: StepHook | None = None,
+    keeps_latents: bool = False,
+) -> PipelineOutput:
     torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-    generators = [
-        torch.Generator("cpu").manual_seed(shot.seed + copy) for copy in range(workload.batch_size)
-    ]
-    return pipeline(
-        prompt=[shot.prompt] * workload.batch_size,
-        num_inference_steps=workload.steps,
-        guidance_scale=workload.guidance_scale,
-        height=workload.height,
-        width=workload.width,
-        generator=generators,
-        **options,
-    ).images
+    return family_of(pipeline).call(
+        pipeline,
+        workload,
+        shot,
+        output_type=output_type,
+        on_step=on_step,
+        keeps_latents=keeps_latents,
+    )

@@ -10,15 +10,13 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
+from perfsuite.pipelines import Pipeline, family_of
 from perfsuite.results.images import LayerScore
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionXLPipeline
 
 ROWS = 256
 """Activation vectors kept per layer and call: enough to tell 1 % from 2 %, little to keep."""
@@ -55,13 +53,13 @@ def score_layer(layer: str, outputs: torch.Tensor, reference: torch.Tensor) -> L
     )
 
 
-def quantised_layers(pipeline: StableDiffusionXLPipeline) -> dict[str, nn.Linear]:
-    """Linear layers of UNet and VAE whose weights are torchao tensors, by name."""
+def quantised_layers(pipeline: Pipeline) -> dict[str, nn.Linear]:
+    """Linear layers of denoiser and decoder whose weights are torchao tensors, by name."""
     return {name: layer for name, layer in _linears(pipeline) if _is_quantised(layer)}
 
 
 def capture_activations(
-    pipeline: StableDiffusionXLPipeline,
+    pipeline: Pipeline,
     names: Iterable[str],
     make_image: Callable[[], object],
     *,
@@ -100,10 +98,8 @@ def score_layers(
     return tuple(scores)
 
 
-def _linears(pipeline: StableDiffusionXLPipeline) -> Iterator[tuple[str, nn.Linear]]:
-    for part in ("unet", "vae"):
-        module: Any = getattr(pipeline, part)
-        module = getattr(module, "_orig_mod", module)
+def _linears(pipeline: Pipeline) -> Iterator[tuple[str, nn.Linear]]:
+    for part, module in family_of(pipeline).modules(pipeline).items():
         for name, layer in module.named_modules():
             if isinstance(layer, nn.Linear):
                 yield f"{part}.{name}", layer

@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
+from perfsuite.errors import SettingsError
+
 Pixels = npt.NDArray[np.float32]
 """height x width x 3, from 0 to 1."""
 Latents = npt.NDArray[np.float32]
 """channels x height x width, of any range."""
 
+SSIM_WINDOW_PX = 11
+"""Side of SSIM's window: a Gaussian of sigma 1.5, cut off at 3.5 sigma."""
 FLAT_DEVIATION = 0.01
 """An image whose pixels deviate less than this from their mean shows nothing."""
 BLACK_LEVEL = 0.02
@@ -47,6 +51,25 @@ def ssim(image: Pixels, reference: Pixels) -> float:
             channel_axis=2,
         )
     )
+
+
+def check_scorable(height: int, width: int) -> None:
+    """See that images of this size can be scored.
+
+    Args:
+        height: pixels.
+        width: pixels.
+
+    Raises:
+        SettingsError: SSIM's window does not fit into them.
+    """
+    if min(height, width) < SSIM_WINDOW_PX:
+        raise SettingsError(
+            f"images of {width}x{height} pixels are smaller than SSIM's window of "
+            f"{SSIM_WINDOW_PX} pixels",
+            hint="make them larger, --perf-size 64x64, or measure without images: "
+            "--perf-only latency",
+        )
 
 
 def psnr_db(image: Pixels, reference: Pixels) -> float:

@@ -23,10 +23,13 @@ from perfsuite.workload import Shot, Workload
 
 
 def make_images(
-    built: BuiltTier, shots: Iterable[Shot] | None = None, *, progress: Progress = silent
+    built: BuiltTier,
+    workload: Workload,
+    shots: Iterable[Shot] | None = None,
+    *,
+    progress: Progress = silent,
 ) -> Iterator[GeneratedImage]:
-    """Images of the checkpoint's quality workload, one after another; all of them by default."""
-    workload = built.checkpoint.quality
+    """Images of a workload, one after another; all of its shots by default."""
     wanted = tuple(workload.shots() if shots is None else shots)
     for done, shot in enumerate(wanted):
         progress("images", done, len(wanted))
@@ -72,11 +75,10 @@ def score_image(
 
 
 def score_quantised(
-    built: BuiltTier, exact: BuiltTier, progress: Progress = silent
+    built: BuiltTier, exact: BuiltTier, workload: Workload, progress: Progress = silent
 ) -> tuple[LayerScore, ...]:
     """Every quantised layer of a tier against the same layer of its exact build."""
     layers = quantised_layers(built.pipeline)
-    workload = exact.checkpoint.quality
     shot = next(workload.shots())
     progress("layers", 0, 1)
     activations = capture_activations(

@@ -48,7 +48,7 @@ def judge_tier(tier: TierGate, policy: PairedPolicy) -> tuple[Verdict, ...]:
 
 
 def compile_seconds(block: BlockRecord, arm: Arm) -> float:
-    """Seconds by which a arm's first image was longer than its others."""
+    """Seconds by which an arm's first image was longer than its others."""
     usual_s = statistics.median(block.seconds(arm))
     return max(block.starts[arm].first_image_s - usual_s, _SHORTEST_COMPILE_S)
 

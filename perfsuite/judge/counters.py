@@ -17,15 +17,14 @@ from typing import Any
 from scipy import stats
 
 from perfsuite.results.images import Thresholds
-from perfsuite.results.reasons import (
+from perfsuite.results.picture_reasons import (
     AgainstControl,
     ControlAtFault,
-    CountChanged,
     ImageFaults,
-    MemoryUnknown,
-    Reason,
+    NothingChecked,
     ThresholdsMissed,
 )
+from perfsuite.results.reasons import CountChanged, MemoryUnknown, Reason
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 COMPILE_TOLERANCE = 0.25
@@ -137,8 +136,9 @@ def judge_same_images(verdict: Verdict) -> Verdict:
     return replace(verdict, metric=Metric.SAME_IMAGES, reasons=reasons)
 
 
-def _of_images(verdict: Verdict) -> list[ImageFaults | ThresholdsMissed]:
-    return [each for each in verdict.reasons if isinstance(each, (ImageFaults, ThresholdsMissed))]
+def _of_images(verdict: Verdict) -> list[ImageFaults | ThresholdsMissed | NothingChecked]:
+    kinds = (ImageFaults, ThresholdsMissed, NothingChecked)
+    return [each for each in verdict.reasons if isinstance(each, kinds)]
 
 
 def between_arms(thresholds: Thresholds) -> Thresholds:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from perfsuite.results.images import Change, ImageEvidence, ImageScore, Thresholds
-from perfsuite.results.reasons import (
+from perfsuite.results.picture_reasons import (
     ImageFaults,
     Missed,
     NothingChecked,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from perfsuite.results.images import LayerEvidence, LayerScore, LayerThresholds
-from perfsuite.results.reasons import LayersMissed, NothingChecked
+from perfsuite.results.picture_reasons import LayersMissed, NothingChecked
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 ASSUMED_ERROR = 0.03

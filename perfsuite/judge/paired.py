@@ -208,5 +208,5 @@ def _twice(policy: PairedPolicy) -> float:
 def _advice(comparison: PairedComparison, policy: PairedPolicy, spent_s: float) -> Reason:
     more_s = seconds_to_settle(comparison, policy, spent_s)
     if more_s is None:
-        return RunsDiffer(policy.tolerance)
+        return RunsDiffer(policy.tolerance, "starts")
     return MorePairs(more_s, math.ceil(spent_s + more_s))

@@ -30,12 +30,10 @@ class Recorded:
     Attributes:
         runs: samples of the recorded runs, at least one.
         accepted_s: latency that a person has set; None for the runs' own.
-        missing: why these runs must not be compared with; None if they may.
     """
 
     runs: tuple[LatencySamples, ...]
     accepted_s: float | None = None
-    missing: Reason | None = None
 
 
 @dataclass
@@ -48,6 +46,10 @@ class SessionJudge:
         hardware_key: names the hardware, for people.
         cores: CPU cores that this process may use; None if an accelerator does the work.
         threads: CPU threads that it computes with.
+        refused: by the tier's name, why what was recorded of it must not be compared.
+        p_values: of the session's tests so far, by what they are about; judges of one session share
+            them, since Holm's procedure weighs all its tests together.
+        name: tells this judge's tests from those of others that share `p_values`.
     """
 
     policy: Policy
@@ -55,6 +57,9 @@ class SessionJudge:
     hardware_key: str
     cores: int | None
     threads: int
+    refused: Mapping[str, Reason] = field(default_factory=dict)
+    p_values: dict[str, float] = field(default_factory=dict)
+    name: str = ""
     _compared: dict[str, BaselineComparison] = field(default_factory=dict)
 
     @functools.cached_property
@@ -64,7 +69,7 @@ class SessionJudge:
 
     def goal(self, tier: str) -> Goal | None:
         """How many samples of a tier are wanted; None where nothing tells."""
-        if tier not in self.recorded or self.recorded[tier].missing is not None:
+        if tier not in self.recorded or tier in self.refused:
             return None
 
         def wanted(latency: LatencySamples) -> int:
@@ -92,13 +97,13 @@ class SessionJudge:
         if spoilt is not None:
             return without_baseline(latency, Outcome.INVALID, spoilt)
         known = self.recorded.get(tier)
-        if known is None:
-            return without_baseline(latency, Outcome.NO_BASELINE, NoBaseline(self.hardware_key))
-        unlike = known.missing or mismatch(latency, known.runs)
-        if unlike is not None:
-            return without_baseline(latency, Outcome.NO_BASELINE, unlike)
+        unlike = self.refused.get(tier) or (mismatch(latency, known.runs) if known else None)
+        if known is None or unlike is not None:
+            why = unlike or NoBaseline(self.hardware_key)
+            return without_baseline(latency, Outcome.NO_BASELINE, why)
         compared = compare(latency, known.runs, self.spread, accepted_s=known.accepted_s)
         self._compared[tier] = compared
+        self.p_values[f"{self.name} {tier}"] = compared.p_slower
         return decide(compared, self.policy, alpha=self._alpha())
 
     def judge_together(self, verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
@@ -127,5 +132,5 @@ class SessionJudge:
 
     def _alpha(self) -> float:
         """What Holm's procedure leaves to each tier, with what is known so far."""
-        known = [compared.p_slower for compared in self._compared.values()]
+        known = tuple(self.p_values.values())
         return holm_alpha(known, self.policy.false_alarm_rate, self.policy.multiplicity)

@@ -6,6 +6,7 @@ from perfsuite.results.machine import Conditions
 from perfsuite.results.reasons import (
     BusyElsewhere,
     DeviceShared,
+    QuotaThrottled,
     Reason,
     Stolen,
     Swapping,
@@ -16,6 +17,9 @@ _SWAPPED_BYTES = 1 << 20
 _STOLEN = 0.05
 _BUSY = 0.9
 """Others may use this part of the cores that measuring leaves free, or a tenth of all."""
+_HELD_BACK = 0.01
+"""Share of the time that a CPU quota may hold the process back: a fifth of the default tolerance,
+so that it alone makes no regression and hides none."""
 
 
 def invalid_reason(conditions: Conditions, *, cores: int | None, threads: int) -> Reason | None:
@@ -34,6 +38,9 @@ def invalid_reason(conditions: Conditions, *, cores: int | None, threads: int) -
         return Swapping()
     if conditions.stolen is not None and conditions.stolen > _STOLEN:
         return Stolen(conditions.stolen)
+    throttled_s = conditions.throttled_s or 0.0
+    if throttled_s / (conditions.watched_s or 1.0) > _HELD_BACK:
+        return QuotaThrottled(throttled_s, conditions.cpu_quota)
     busy = conditions.busy_elsewhere or 0.0
     if cores is not None and busy > max(_BUSY * (cores - threads), (1 - _BUSY) * cores):
         return BusyElsewhere(busy, cores)

@@ -2,6 +2,7 @@
 
 from perfsuite.ladder.build import BuiltTier, build_tier
 from perfsuite.ladder.builder import Builder, Change, Phase, change
+from perfsuite.ladder.method import Weights, check_method, describe_weights, resolve_method
 from perfsuite.ladder.table import (
     Tier,
     changes_layers,
@@ -23,15 +24,19 @@ __all__ = [
     "Finding",
     "Phase",
     "Tier",
+    "Weights",
     "build_tier",
     "change",
     "changes_layers",
+    "check_method",
+    "describe_weights",
     "find_tiers",
     "has_exactness",
     "is_compiled",
     "lineage",
     "reference_tier",
     "register_tier",
+    "resolve_method",
     "summarise",
     "tiers",
 ]

@@ -6,19 +6,19 @@ import contextlib
 import gc
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
-from perfsuite.checkpoints import Checkpoint
+from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import Device
+from perfsuite.errors import LadderError, NotAvailable
 from perfsuite.ladder.builder import Builder, Change, Phase
 from perfsuite.ladder.table import Tier, is_compiled, ordered_changes
 from perfsuite.libraries import quietly
+from perfsuite.pipelines import Pipeline, PipelineFamily, family_of
 from perfsuite.results.method import Finding
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionXLPipeline
+from perfsuite.workload import Workload, Workloads
 
 
 @dataclass
@@ -27,7 +27,8 @@ class BuiltTier:
 
     Attributes:
         tier: the row it was built from.
-        checkpoint: where its weights are from.
+        checkpoint: that the session measures; the row may name weights of its own.
+        workloads: what the session asks of every tier.
         device: where it runs.
         pipeline: the pipeline; gone after `close`.
         dtype: dtype of its weights.
@@ -38,11 +39,27 @@ class BuiltTier:
     tier: Tier
     checkpoint: Checkpoint
     device: Device
-    pipeline: StableDiffusionXLPipeline
+    pipeline: Pipeline
     dtype: torch.dtype
     findings: tuple[Finding, ...]
     build_s: float
+    workloads: Workloads
     _undo: contextlib.ExitStack
+
+    @property
+    def family(self) -> PipelineFamily:
+        """The family of the pipeline."""
+        return family_of(self.pipeline)
+
+    @property
+    def latency(self) -> Workload:
+        """What is timed: the session's workload, with the steps and guidance of the tier's row."""
+        return self.tier.workload(self.workloads.latency)
+
+    @property
+    def quality(self) -> Workload:
+        """What images are made of, likewise."""
+        return self.tier.workload(self.workloads.quality)
 
     def close(self) -> None:
         """Free the pipeline, forget what was compiled, and restore every setting."""
@@ -66,20 +83,26 @@ class BuiltTier:
 
 
 def build_tier(
-    tier: Tier, checkpoint: Checkpoint, device: Device, *, exact_only: bool = False
+    tier: Tier,
+    checkpoint: Checkpoint,
+    device: Device,
+    *,
+    exact_only: bool = False,
+    workloads: Workloads | None = None,
 ) -> BuiltTier:
     """Load a checkpoint and make a tier's changes, in the ladder's order.
 
     Args:
         tier: the tier to build.
-        checkpoint: where the weights come from.
+        checkpoint: where the weights come from, unless the tier has its own.
         device: where the pipeline will run.
         exact_only: leave out what changes precision, so that only rounding may differ from fp32.
+        workloads: what it will be asked to do; None for the checkpoint's own.
     """
     builder = Builder(torch_device=device.name, is_accelerator=device.is_accelerator)
     try:
         build_s, _ = device.timed(
-            lambda: _make(builder, checkpoint, ordered_changes(tier, exact_only=exact_only))
+            lambda: _make(builder, tier, checkpoint, ordered_changes(tier, exact_only=exact_only))
         )
     except BaseException:
         builder._undo.close()
@@ -92,18 +115,59 @@ def build_tier(
         builder.dtype,
         tuple(builder.findings),
         build_s,
+        workloads or checkpoint.workloads(),
         builder._undo,
     )
 
 
-def _make(builder: Builder, checkpoint: Checkpoint, ordered: tuple[Change, ...]) -> None:
+def weights_of(tier: Tier, checkpoint: Checkpoint) -> Checkpoint:
+    """The tier's own weights where its row names some, else the session's checkpoint."""
+    return find_checkpoint(tier.checkpoint) if tier.checkpoint else checkpoint
+
+
+def scheduler_class(tier: Tier) -> Any:
+    """Diffusers' class of the scheduler that a tier's row names; None for the checkpoint's own.
+
+    Raises:
+        LadderError: diffusers has no such scheduler.
+    """
+    if tier.scheduler is None:
+        return None
+    import diffusers
+
+    found = getattr(diffusers, tier.scheduler, None)
+    if not (isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)):
+        raise LadderError(
+            f"tier '{tier.name}' names the scheduler '{tier.scheduler}', "
+            f"which diffusers {diffusers.__version__} does not have",
+            hint="name a class of diffusers.schedulers, such as LCMScheduler",
+        )
+    return found
+
+
+def _make(
+    builder: Builder, tier: Tier, checkpoint: Checkpoint, ordered: tuple[Change, ...]
+) -> None:
     for each in ordered:
         if each.phase is Phase.LOAD:
             each.apply(builder)
-    pipeline = checkpoint.source.load(builder.dtype, builder.torch_device)
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = weights_of(tier, checkpoint).source.load(builder.dtype, builder.torch_device)
+    scheduler = scheduler_class(tier)
+    if scheduler is not None:
+        pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+    if tier.adapter is not None:
+        tier.adapter.fuse(pipeline)
     builder._pipeline = pipeline
+    builder.family.prepare(pipeline)
     with quietly():
         for each in ordered:
             if each.phase is not Phase.LOAD:
-                each.apply(builder)
+                _apply(each, builder)
+
+
+def _apply(change: Change, builder: Builder) -> None:
+    """Make a change; that the pipeline's family cannot make it is a finding."""
+    try:
+        change.apply(builder)
+    except NotAvailable as error:
+        builder.find(change.name, str(error))

@@ -6,15 +6,13 @@ import contextlib
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
 from perfsuite.errors import LadderError
+from perfsuite.pipelines import Pipeline, PipelineFamily, family_of
 from perfsuite.results.method import Finding
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionXLPipeline
 
 
 class Phase(enum.IntEnum):
@@ -43,11 +41,11 @@ class Builder:
     is_accelerator: bool
     dtype: torch.dtype = torch.float32
     findings: list[Finding] = field(default_factory=list)
-    _pipeline: StableDiffusionXLPipeline | None = None
+    _pipeline: Pipeline | None = None
     _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
-    def pipeline(self) -> StableDiffusionXLPipeline:
+    def pipeline(self) -> Pipeline:
         """The loaded pipeline.
 
         Raises:
@@ -59,6 +57,16 @@ class Builder:
                 hint="give it phase=Phase.MODULES",
             )
         return self._pipeline
+
+    @property
+    def family(self) -> PipelineFamily:
+        """The family of the loaded pipeline."""
+        return family_of(self.pipeline)
+
+    @property
+    def modules(self) -> tuple[Any, ...]:
+        """What optimisations act on: denoiser and decoder."""
+        return tuple(self.family.modules(self.pipeline).values())
 
     def set_for_this_tier(self, setting: contextlib.AbstractContextManager[object]) -> None:
         """Enter `setting` now, and leave it when the tier is freed."""

@@ -59,9 +59,8 @@ def full_float32(builder: Builder) -> None:
 
 @change(exact=True)
 def plain_attention(builder: Builder) -> None:
-    """set_default_attn_processor() of UNet and VAE: attention without SDPA."""
-    for module in (builder.pipeline.unet, builder.pipeline.vae):
-        module.set_default_attn_processor()
+    """set_default_attn_processor() of denoiser and decoder: attention without SDPA."""
+    builder.family.set_attention(builder.pipeline, fused=False)
 
 
 @change(phase=Phase.LOAD, exact=False)
@@ -73,16 +72,13 @@ def bfloat16(builder: Builder) -> None:
 @change(exact=True)
 def fused_attention(builder: Builder) -> None:
     """AttnProcessor2_0 of diffusers, which calls scaled_dot_product_attention."""
-    from diffusers.models.attention_processor import AttnProcessor2_0
-
-    for module in (builder.pipeline.unet, builder.pipeline.vae):
-        module.set_attn_processor(AttnProcessor2_0())
+    builder.family.set_attention(builder.pipeline, fused=True)
 
 
 @change(exact=True)
 def fuse_qkv(builder: Builder) -> None:
     """pipeline.fuse_qkv_projections(); the unfused weights stay in memory."""
-    builder.pipeline.fuse_qkv_projections()
+    builder.family.fuse_projections(builder.pipeline)
 
 
 @change(exact=True)
@@ -90,7 +86,7 @@ def pointwise_convs_to_linear(builder: Builder) -> None:
     """1x1 convolutions with 128 channels in or out become Linear, so that they can be quantised."""
     from torchao.quantization import swap_conv2d_1x1_to_linear
 
-    for module in (builder.pipeline.unet, builder.pipeline.vae):
+    for module in builder.modules:
         swap_conv2d_1x1_to_linear(module, _is_pointwise_conv_with_128_channels)
 
 
@@ -99,20 +95,19 @@ def dynamic_int8(builder: Builder) -> None:
     """Dynamic int8 activations, int8 weights (torchao) in Linear layers that pass the filter."""
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
-    modules = (builder.pipeline.unet, builder.pipeline.vae)
-    if not any(gains_from_int8(layer) for module in modules for layer in module.modules()):
+    if not any(gains_from_int8(layer) for module in builder.modules for layer in module.modules()):
         builder.find(
             "int8", "no Linear layer of this checkpoint passes the filter of the int8 tier"
         )
-    for module in modules:
+    for module in builder.modules:
         quantize_(module, Int8DynamicActivationInt8WeightConfig(), filter_fn=gains_from_int8)
 
 
 @change(phase=Phase.COMPILE, exact=True)
 def channels_last(builder: Builder) -> None:
-    """UNet and VAE in channels_last memory format."""
-    builder.pipeline.unet.to(memory_format=torch.channels_last)
-    builder.pipeline.vae.to(memory_format=torch.channels_last)
+    """Denoiser and decoder in channels_last memory format."""
+    for module in builder.modules:
+        module.to(memory_format=torch.channels_last)
 
 
 @change(phase=Phase.COMPILE, exact=True)
@@ -128,15 +123,13 @@ def inductor_int8_flags(builder: Builder) -> None:
 
 
 @change(phase=Phase.COMPILE, exact=True)
-def compile_unet_and_vae(builder: Builder) -> None:
+def compile_denoiser_and_decoder(builder: Builder) -> None:
     """torch.compile(fullgraph=True): max-autotune on an accelerator, the default mode on a CPU.
 
     On a CPU max-autotune takes minutes for what the default mode does in one, at the same speed.
     """
     mode = "max-autotune" if builder.is_accelerator else "default"
-    pipeline = builder.pipeline
-    pipeline.unet = torch.compile(pipeline.unet, mode=mode, fullgraph=True)
-    pipeline.vae.decode = torch.compile(pipeline.vae.decode, mode=mode, fullgraph=True)
+    builder.family.compile(builder.pipeline, mode)
 
 
 def gains_from_int8(module: nn.Module, name: str = "") -> bool:

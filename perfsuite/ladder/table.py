@@ -3,50 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from perfsuite.checkpoints.adapter import Adapter
 from perfsuite.errors import LadderError
 from perfsuite.ladder import changes
 from perfsuite.ladder.builder import Change, Phase
-from perfsuite.results.method import ChangeSummary, TierSummary
+from perfsuite.results.method import ChangeSummary, Published, TierSummary
+from perfsuite.workload import Workload
 
 
 @dataclass(frozen=True)
 class Tier:
     """One rung of the ladder.
 
+    A row states what it adds to its parent. Of what makes it a method of its own (checkpoint,
+    scheduler, adapter, steps, guidance) and of its reference, what a row leaves out is its parent's
+    once it is registered.
+
     Attributes:
         name: its name in options, tables and baselines.
         parent: the rung below, whose changes it has too; None at the reference tier.
         changes: what it adds.
         why: one line for people: what it does and why.
-        published_s: seconds per image in the tutorial (SDXL base 1.0, 30 steps, batch 1,
-            1024x1024, A100 80 GB); None for tiers that it does not have.
+        published: what others have published of it; None if nothing.
         min_ssim: the lowest SSIM to the fp32 reference that an image of this tier may have.
         compiles: whether building it needs a compiler.
         reference: the tier whose exact build in fp32 its images are held against, for methods that
             change the trajectory on purpose (few steps, caching, a smaller UNet); None for the
             checkpoint's references, which the reference tier made.
+        checkpoint: weights of its own, a registered name; None for the session's checkpoint.
+        scheduler: class of diffusers that replaces the checkpoint's own.
+        adapter: LoRA weights that are fused into the checkpoint's.
+        steps: denoising steps, instead of the workload's.
+        guidance_scale: classifier-free guidance, instead of the workload's.
     """
 
     name: str
     parent: str | None
     changes: tuple[Change, ...]
     why: str
-    published_s: float | None = None
+    published: Published | None = None
     min_ssim: float = 0.99
     compiles: bool = False
     reference: str | None = None
+    checkpoint: str | None = None
+    scheduler: str | None = None
+    adapter: Adapter | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+
+    def workload(self, asked: Workload) -> Workload:
+        """A workload with the steps and the guidance that are part of this tier's method."""
+        steps = asked.steps if self.steps is None else self.steps
+        guidance = asked.guidance_scale if self.guidance_scale is None else self.guidance_scale
+        return replace(asked, steps=steps, guidance_scale=guidance)
 
 
-# published_s is from Hugging Face's 'Accelerate inference of text-to-image diffusion models'.
+_METHOD_FIELDS = ("checkpoint", "scheduler", "adapter", "steps", "guidance_scale")
+
+
+def _published(seconds: float) -> Published:
+    return Published(
+        seconds,
+        "Hugging Face, 'Accelerate inference of text-to-image diffusion models'",
+        "A100 80 GB",
+        "SDXL base 1.0, 30 steps, batch 1, 1024x1024",
+    )
+
+
 _LADDER = (
     Tier(
         "fp32",
         None,
         (changes.full_float32, changes.plain_attention),
         "no optimisation: float32 without TF32, attention as separate matrix products",
-        published_s=7.36,
+        published=_published(7.36),
         min_ssim=0.999,
     ),
     Tier(
@@ -54,7 +86,7 @@ _LADDER = (
         "fp32",
         (changes.bfloat16,),
         "weights and activations in bfloat16: half the memory traffic, matrix units",
-        published_s=4.63,
+        published=_published(4.63),
         min_ssim=0.99,
     ),
     Tier(
@@ -62,15 +94,15 @@ _LADDER = (
         "bf16",
         (changes.fused_attention,),
         "scaled_dot_product_attention: one kernel that never stores the attention matrix",
-        published_s=3.31,
+        published=_published(3.31),
         min_ssim=0.99,
     ),
     Tier(
         "compile",
         "sdpa",
-        (changes.channels_last, changes.inductor_flags, changes.compile_unet_and_vae),
+        (changes.channels_last, changes.inductor_flags, changes.compile_denoiser_and_decoder),
         "torch.compile of UNet and VAE decoder: fewer, fused kernels, no Python between them",
-        published_s=2.54,
+        published=_published(2.54),
         min_ssim=0.99,
         compiles=True,
     ),
@@ -79,7 +111,7 @@ _LADDER = (
         "compile",
         (changes.fuse_qkv,),
         "one matrix product for query, key and value instead of three",
-        published_s=2.52,
+        published=_published(2.52),
         min_ssim=0.99,
         compiles=True,
     ),
@@ -88,7 +120,7 @@ _LADDER = (
         "fused-qkv",
         (changes.pointwise_convs_to_linear, changes.dynamic_int8, changes.inductor_int8_flags),
         "dynamic int8 activations times int8 weights in the layers that gain from it",
-        published_s=2.43,
+        published=_published(2.43),
         min_ssim=0.98,
         compiles=True,
     ),
@@ -120,7 +152,19 @@ def register_tier(tier: Tier) -> None:
             f"tier '{tier.name}' names the reference '{tier.reference}', which is not registered",
             hint=f"register it first, or name '{tier.name}' itself",
         )
-    _TIERS[tier.name] = tier
+    row = _with_parents_method(tier)
+    if row.reference is None and any(getattr(row, each) is not None for each in _METHOD_FIELDS):
+        raise LadderError(
+            f"tier '{tier.name}' is a method of its own and names no reference",
+            hint=f"its images are not the checkpoint's: reference='{tier.name}', or another tier",
+        )
+    _TIERS[tier.name] = row
+
+
+def _with_parents_method(tier: Tier) -> Tier:
+    parent = _TIERS.get(tier.parent or "")
+    left_out = [name for name in (*_METHOD_FIELDS, "reference") if getattr(tier, name) is None]
+    return replace(tier, **{name: getattr(parent, name) for name in left_out}) if parent else tier
 
 
 def find_tiers(names: Iterable[str]) -> tuple[Tier, ...]:
@@ -193,7 +237,7 @@ def summarise(tier: Tier) -> TierSummary:
         tier.name,
         tier.parent,
         tier.why,
-        tier.published_s,
+        tier.published,
         tuple(ChangeSummary(each.name, each.exact, each.about) for each in own),
     )
 

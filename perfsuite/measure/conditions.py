@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import psutil
 
+from perfsuite.cgroup import CpuGroups, cpu_groups
 from perfsuite.device import Device, nvidia_uuid, usable_cores
 from perfsuite.results.machine import Conditions, DeviceReading
 
@@ -48,6 +49,7 @@ class _Moment:
     stolen_s: float
     own_s: float
     swapped_bytes: int
+    throttled_s: float | None
 
 
 class FakeWatch:
@@ -74,10 +76,15 @@ class FakeWatch:
 
 
 class CpuWatch:
-    """CPU time of others, steal time, swap and load, from the kernel's counters."""
+    """CPU time of others, steal time, quota, swap and load, from the kernel's counters.
 
-    def __init__(self) -> None:
+    Args:
+        groups: control groups of this process; None to look them up.
+    """
+
+    def __init__(self, groups: CpuGroups | None = None) -> None:
         self._process = psutil.Process()
+        self._groups = groups or cpu_groups()
         self._before = self._look()
 
     def start(self) -> None:
@@ -93,11 +100,17 @@ class CpuWatch:
         wall_s = max(now.wall_s - before.wall_s, 1e-9)
         others_s = (now.busy_s - before.busy_s) - (now.own_s - before.own_s)
         cores = len(usable_cores())
+        throttled_s = None
+        if now.throttled_s is not None and before.throttled_s is not None:
+            throttled_s = max(0.0, now.throttled_s - before.throttled_s)
         return Conditions(
             busy_elsewhere=max(0.0, others_s / wall_s),
             stolen=max(0.0, (now.stolen_s - before.stolen_s) / (wall_s * cores)),
             swapped_bytes=now.swapped_bytes - before.swapped_bytes,
             load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            cpu_quota=self._groups.quota,
+            throttled_s=throttled_s,
+            watched_s=wall_s,
         )
 
     def _look(self) -> _Moment:
@@ -112,6 +125,7 @@ class CpuWatch:
             stolen_s=stolen_s,
             own_s=own.user + own.system,
             swapped_bytes=swap.sin + swap.sout,
+            throttled_s=self._groups.throttled_s,
         )
 
 

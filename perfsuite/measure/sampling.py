@@ -170,7 +170,7 @@ def measure_tier(
     goal: Goal | None = None,
     progress: Progress = silent,
 ) -> Measurement:
-    """Measure a built tier on its checkpoint's latency workload.
+    """Measure a built tier on its latency workload.
 
     Args:
         built: the tier.
@@ -179,7 +179,7 @@ def measure_tier(
         goal: says when there are samples enough; None spends the budget.
         progress: told of every step.
     """
-    workload = built.checkpoint.latency
+    workload = built.latency
     shot = next(workload.shots())
     probe = Probe(built.dtype, built.device)
     watch = watch_for(built.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfsuite.report.messages import say_all
+from perfsuite.report.messages import COMMAND, say_all
 from perfsuite.report.numbers import (
     ABSENT,
     format_change,
@@ -128,7 +128,7 @@ _WORSE = {
 def _said(tier: TierGate) -> list[str]:
     """Reasons and findings of a tier."""
     said = [tier.failure.message] if tier.failure else []
-    said += [say_all(each.reasons) for each in tier.verdicts if each.reasons]
+    said += [say_all(each.reasons, COMMAND) for each in tier.verdicts if each.reasons]
     worse = [each.metric.value for each in tier.verdicts if each.outcome is Outcome.REGRESSED]
     if len(worse) > 1:
         said.append(f"worse in {', '.join(worse)}")
@@ -136,7 +136,7 @@ def _said(tier: TierGate) -> list[str]:
 
 
 def _described(arm: ArmFacts, other: ArmFacts) -> str:
-    """A arm by its SPEC, its main packages, and what else both have in other versions."""
+    """An arm by its SPEC, its main packages, and what else both have in other versions."""
     packages, others = arm.packages or {}, other.packages or {}
     main = [f"{name} {packages[name]}" for name in _HEADINGS if name in packages]
     rest = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfsuite.report.messages import say_all
+from perfsuite.report.messages import COMMAND, say_all
 from perfsuite.report.numbers import ABSENT, format_change
 from perfsuite.report.table import Code, Column, Document, Heading, Lines, Row, Table
 from perfsuite.results.bisection import Answer, BisectRecord, Trial
@@ -106,7 +106,7 @@ def _note(trial: Trial) -> str:
     if trial.note or verdict is None:
         return trial.note
     if verdict.reasons:
-        return say_all(verdict.reasons)
+        return say_all(verdict.reasons, COMMAND)
     if verdict.metric.is_of_pictures and verdict.measured is not None:
         return f"worst SSIM {verdict.measured:.4f}"
     return ""

@@ -16,7 +16,8 @@ def ladder_document(tiers: Iterable[TierSummary]) -> Document:
 
 def _head(tier: TierSummary) -> str:
     parent = f" on {tier.parent}" if tier.parent else ""
-    published = f", published {tier.published_s:.2f} s" if tier.published_s else ""
+    known = tier.published
+    published = f", published {known.seconds:.2f} s ({known.hardware})" if known else ""
     return f"{tier.name}{parent}{published}"
 
 

@@ -1,33 +1,41 @@
-"""The wording of reasons and verdicts: the one place where a reason becomes a sentence.
-
-Hints name pytest's options; a command translates them into its own (`perfsuite.cli`).
-"""
+"""The wording of reasons and verdicts: the one place where a reason becomes a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from perfsuite.report.numbers import format_value
+from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
 from perfsuite.results.images import ThresholdCheck
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
+PYTEST, COMMAND = "--perf-", "--"
+"""What stands before an option's name, for pytest and for a command of perfsuite's own."""
+_OPTION = "--?"
+"""Stands for either in the sentences below."""
 
-def say(reason: r.Reason) -> str:
-    """A reason in one line."""
+
+def say(reason: r.Reason, flag: str = PYTEST) -> str:
+    """A reason in one line.
+
+    Args:
+        reason: what to say.
+        flag: what stands before an option's name at the door that the reader came through.
+    """
     for words in (_of_baselines, _of_conditions, _of_pictures, _of_gates):
         said = words(reason)
         if said is not None:
-            return said
+            return said.replace(_OPTION, flag)
     raise AssertionError(f"a reason without words: {reason!r}")
 
 
-def say_all(reasons: Iterable[r.Reason]) -> str:
+def say_all(reasons: Iterable[r.Reason], flag: str = PYTEST) -> str:
     """Reasons in one line."""
-    return "; ".join(say(each) for each in reasons)
+    return "; ".join(say(each, flag) for each in reasons)
 
 
-def say_check(check: ThresholdCheck | r.Missed) -> str:
+def say_check(check: ThresholdCheck | p.Missed) -> str:
     """A threshold with what was found: 'worst SSIM 0.99712 below 0.99900'."""
     form = ".1f" if check.metric.endswith("_db") else ".5f"
     sign = ">=" if check.value >= check.threshold else "below"
@@ -45,14 +53,14 @@ def _of_baselines(reason: r.Reason) -> str | None:
         case r.Note(text):
             return text
         case r.FasterThanBaseline():
-            return "faster beyond doubt: make it the baseline with --perf-update"
+            return "faster beyond doubt: make it the baseline with --?update"
         case r.AssumedSpread(spread):
             return (
                 f"the baseline is one run, so the spread between runs is assumed ({spread:.0%}): "
                 "perfsuite record --runs 5 measures it"
             )
         case r.SamplesScatter(budget_s):
-            return f"samples scatter: --perf-budget {budget_s} would settle it"
+            return f"samples scatter: --?budget {budget_s} would settle it"
         case r.ShortBaselineRuns(budget_s):
             return f"the recorded runs are short: perfsuite record --perf-budget {budget_s}"
         case r.TooFewRuns(runs, needed):
@@ -63,11 +71,11 @@ def _of_baselines(reason: r.Reason) -> str | None:
         case r.NoBaseline(hardware_key):
             return f"no baseline for {hardware_key}: perfsuite record --runs 5"
         case r.TierNotInBaseline(tier):
-            return f"the baseline has no tier '{tier}': add it with --perf-update"
+            return f"the baseline has no tier '{tier}': add it with --?update"
         case r.Incomparable(what, here, recorded):
             return (
                 f"{what} {here} does not compare with the baseline's {recorded}: "
-                "record anew with --perf-update"
+                "record anew with --?update"
             )
         case r.BaselineRecorded(path, added):
             return f"one more run of {path}" if added else f"is the new baseline in {path}"
@@ -109,54 +117,53 @@ def _of_conditions(reason: r.Reason) -> str | None:
 
 def _of_pictures(reason: r.Reason) -> str | None:
     match reason:
-        case r.ImageFaults(faults, prompt, seed):
+        case p.ImageFaults(faults, prompt, seed):
             what = "; ".join(faults) or "the image cannot be compared"
             return f"{what} for '{prompt}', seed {seed}"
-        case r.ThresholdsMissed(change, missed, prompt, seed):
+        case p.ThresholdsMissed(change, missed, prompt, seed):
             said = ", ".join(say_check(each) for each in missed)
             return f"{change}: {said}; worst '{prompt}', seed {seed}"
-        case r.ReferenceTierChanged(found, versions):
+        case p.ReferenceTierChanged(found, versions):
             made = f"; the references were made with {', '.join(versions)}" if versions else ""
             return (
                 f"all tiers share it: a library or the checkpoint changed{made}; fp32 itself has "
                 f"{say(found)}; if that is wanted: perfsuite record-references"
             )
-        case r.RoundingDiffers(psnr_db):
+        case p.RoundingDiffers(psnr_db):
             return (
                 f"fp32 makes its references but for rounding ({psnr_db:.1f} dB): "
                 "another CPU or version"
             )
-        case r.ReferencesUnchecked():
+        case p.ReferencesUnchecked():
             return "fp32 was not held against its own references in this run"
-        case r.NoPicture(problem):
+        case p.NoPicture(problem):
             return f"no picture: {problem}"
-        case r.LayersMissed():
+        case p.LayersMissed():
             more = f" and {reason.others} more" if reason.others else ""
             return (
                 f"layer {reason.layer}{more}: relative error {reason.relative_error:.4f} "
                 f"(at most {reason.most_relative_error:.4f}), gain {reason.gain:.4f} "
                 f"(1 ± {reason.most_gain_error:.4f})"
             )
-        case r.NothingChecked(what):
+        case p.NothingChecked(what):
             return f"there were no {what} to check: the check itself is broken"
     return None
 
 
 def _of_gates(reason: r.Reason) -> str | None:
     match reason:
-        case r.RunsDiffer(tolerance):
+        case r.RunsDiffer(tolerance, what):
             wider = 2 * tolerance
-            return f"runs differ too much here for this tolerance: try --perf-tolerance {wider:.2g}"
+            return f"{what} differ too much here for this tolerance: try --?tolerance {wider:.2g}"
         case r.MorePairs(more_s, budget_s):
             return (
-                f"about {more_s:.0f} more seconds of sampling would settle it: "
-                f"--perf-budget {budget_s}"
+                f"about {more_s:.0f} more seconds of sampling would settle it: --?budget {budget_s}"
             )
         case r.CountChanged(what, before, now):
             return f"{what}: {before} before, {now} now"
-        case r.ControlAtFault(found):
+        case p.ControlAtFault(found):
             return f"the control's own images are at fault: {say(found)}"
-        case r.AgainstControl(found):
+        case p.AgainstControl(found):
             return f"images against the control's: {say(found)}"
         case r.BlockUnfinished():
             return "the block was not finished"

@@ -72,8 +72,8 @@ def about_work(checkpoint: str, work: Workload, environment: Environment) -> str
 
 def rows(record: RunRecord) -> tuple[Row, ...]:
     """One row for each tier of a run."""
-    reference = next((each for each in record.tiers if each.tier == "fp32"), None)
-    return tuple(_row(result, reference) for result in record.tiers)
+    references = {each.workload: each for each in record.tiers if each.tier == "fp32"}
+    return tuple(_row(result, references.get(result.workload)) for result in record.tiers)
 
 
 def notes(record: RunRecord) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def notes(record: RunRecord) -> tuple[str, ...]:
     for result in record.tiers:
         said = [result.error, *(each for metric in _ORDER for each in _said(result, metric))]
         said += [finding.message for finding in result.findings]
-        lines += [f"{result.tier}: {line}" for line in said if line]
+        lines += [f"{result.label}: {line}" for line in said if line]
     return (*_merged(lines), *_basis(record))
 
 
@@ -103,7 +103,7 @@ def _row(result: TierResult, reference: TierResult | None) -> Row:
     latency = result.verdict(Metric.LATENCY) or Verdict(Metric.LATENCY, Outcome.INVALID)
     images = result.verdict(Metric.IMAGES)
     cells = (
-        result.tier,
+        result.label,
         format_median(latency.measured, latency.measured_interval),
         _speed_up(_median_s(reference), _median_s(result)),
         _speed_up(reference.published_s if reference else None, result.published_s),

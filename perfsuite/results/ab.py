@@ -98,7 +98,7 @@ class BlockRecord:
         cold: whether it began with an empty compile cache.
         interleaved: whether the arms took turns sample by sample.
         samples: of both arms, in the order in which their images were done.
-        starts: what each arm measured beside; a arm that did not come to its end has none.
+        starts: what each arm measured beside; an arm that did not come to its end has none.
         sampling_s: seconds from the first sample to the last.
         spoilt: why the samples may not be judged; None if they may.
         turns: that an image was made in; the arms alternated after each.

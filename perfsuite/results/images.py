@@ -8,6 +8,7 @@ import statistics
 from dataclasses import dataclass
 
 from perfsuite.results.machine import Environment
+from perfsuite.results.method import Configuration
 
 
 class Change(str, enum.Enum):
@@ -164,6 +165,7 @@ class Calibration:
         seeds: seeds that were measured, each with every prompt.
         environment: where it was measured.
         tiers: by the tier's name.
+        configuration: of the checkpoint; None where it is not known.
     """
 
     schema: int
@@ -173,6 +175,7 @@ class Calibration:
     seeds: tuple[int, ...]
     environment: Environment
     tiers: dict[str, TierCalibration]
+    configuration: Configuration | None = None
 
     def thresholds(self, tier: str) -> Thresholds | None:
         """A tier's thresholds; None if it was not calibrated."""

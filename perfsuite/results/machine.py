@@ -18,6 +18,7 @@ class Hardware:
         power_limit_w: the accelerator's power limit in watts, where it can be read.
         features: vector and matrix extensions of the CPU, or the compute capability.
         label: free label of the machine pool.
+        cpu_quota: cores that a container's quota leaves, where that is less than `cores`.
     """
 
     kind: str
@@ -27,12 +28,14 @@ class Hardware:
     power_limit_w: int | None = None
     features: tuple[str, ...] = ()
     label: str | None = None
+    cpu_quota: float | None = None
 
     @property
     def key(self) -> str:
         """Folder name of this hardware's baselines; letters, digits and dashes."""
         sizes = (
             f"{self.cores}c" if self.cores else None,
+            f"quota{self.cpu_quota:g}" if self.cpu_quota else None,
             f"{self.memory_gib}gib" if self.memory_gib else None,
             f"{self.power_limit_w}w" if self.power_limit_w else None,
         )
@@ -99,6 +102,9 @@ class Conditions:
         temperature_c: highest temperature of the accelerator.
         power_w: highest power draw of the accelerator.
         readings: of the accelerator, one for each sample; empty on a CPU.
+        cpu_quota: cores that a container's quota leaves to this process.
+        throttled_s: seconds that the quota made it stand still, added up over cores.
+        watched_s: seconds for which all this was watched.
     """
 
     busy_elsewhere: float | None = None
@@ -111,3 +117,6 @@ class Conditions:
     temperature_c: int | None = None
     power_w: float | None = None
     readings: tuple[DeviceReading, ...] = ()
+    cpu_quota: float | None = None
+    throttled_s: float | None = None
+    watched_s: float | None = None

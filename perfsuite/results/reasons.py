@@ -6,14 +6,22 @@ The wording stands in `perfsuite.report.messages`, in one place. In JSON a reaso
 
 from __future__ import annotations
 
-import msgspec
+from perfsuite.results.picture_reasons import (
+    AgainstControl,
+    CodedReason,
+    ControlAtFault,
+    ImageFaults,
+    LayersMissed,
+    NoPicture,
+    NothingChecked,
+    ReferencesUnchecked,
+    ReferenceTierChanged,
+    RoundingDiffers,
+    ThresholdsMissed,
+)
 
 
-class _Reason(msgspec.Struct, frozen=True, tag_field="code", tag=True):
-    """Base of all reasons."""
-
-
-class Note(_Reason, frozen=True):
+class Note(CodedReason, frozen=True):
     """Something that was said in words already, such as the first line of a library's error.
 
     Attributes:
@@ -23,11 +31,11 @@ class Note(_Reason, frozen=True):
     text: str
 
 
-class FasterThanBaseline(_Reason, frozen=True):
+class FasterThanBaseline(CodedReason, frozen=True):
     """Faster beyond doubt: the baseline should be moved."""
 
 
-class AssumedSpread(_Reason, frozen=True):
+class AssumedSpread(CodedReason, frozen=True):
     """The baseline is one run, so the spread between runs is assumed.
 
     Attributes:
@@ -37,7 +45,7 @@ class AssumedSpread(_Reason, frozen=True):
     spread: float
 
 
-class SamplesScatter(_Reason, frozen=True):
+class SamplesScatter(CodedReason, frozen=True):
     """More samples would settle it.
 
     Attributes:
@@ -47,7 +55,7 @@ class SamplesScatter(_Reason, frozen=True):
     budget_s: int
 
 
-class ShortBaselineRuns(_Reason, frozen=True):
+class ShortBaselineRuns(CodedReason, frozen=True):
     """The recorded runs hold too few samples to settle it.
 
     Attributes:
@@ -57,17 +65,19 @@ class ShortBaselineRuns(_Reason, frozen=True):
     budget_s: int
 
 
-class RunsDiffer(_Reason, frozen=True):
+class RunsDiffer(CodedReason, frozen=True):
     """Runs, or starts of both arms, differ too much here for the tolerance.
 
     Attributes:
         tolerance: that was asked for, as a fraction.
+        what: differs: runs, or starts.
     """
 
     tolerance: float
+    what: str = "runs"
 
 
-class TooFewRuns(_Reason, frozen=True):
+class TooFewRuns(CodedReason, frozen=True):
     """The baseline has too few runs to settle it.
 
     Attributes:
@@ -79,7 +89,7 @@ class TooFewRuns(_Reason, frozen=True):
     needed: int
 
 
-class MorePairs(_Reason, frozen=True):
+class MorePairs(CodedReason, frozen=True):
     """More pairs of samples would settle a gate.
 
     Attributes:
@@ -91,11 +101,11 @@ class MorePairs(_Reason, frozen=True):
     budget_s: int
 
 
-class RegressedTogether(_Reason, frozen=True):
+class RegressedTogether(CodedReason, frozen=True):
     """Called a regression in the light of the session's other regressions (Holm)."""
 
 
-class NoBaseline(_Reason, frozen=True):
+class NoBaseline(CodedReason, frozen=True):
     """Nothing was recorded on this hardware.
 
     Attributes:
@@ -105,7 +115,7 @@ class NoBaseline(_Reason, frozen=True):
     hardware_key: str
 
 
-class TierNotInBaseline(_Reason, frozen=True):
+class TierNotInBaseline(CodedReason, frozen=True):
     """The baseline holds other tiers.
 
     Attributes:
@@ -115,7 +125,7 @@ class TierNotInBaseline(_Reason, frozen=True):
     tier: str
 
 
-class Incomparable(_Reason, frozen=True):
+class Incomparable(CodedReason, frozen=True):
     """Measured under other conditions than the baseline; such numbers are never compared.
 
     Attributes:
@@ -129,7 +139,7 @@ class Incomparable(_Reason, frozen=True):
     recorded: str
 
 
-class BaselineRecorded(_Reason, frozen=True):
+class BaselineRecorded(CodedReason, frozen=True):
     """This run was made the baseline, or a part of it.
 
     Attributes:
@@ -141,11 +151,11 @@ class BaselineRecorded(_Reason, frozen=True):
     added: bool
 
 
-class FirstBaseline(_Reason, frozen=True):
+class FirstBaseline(CodedReason, frozen=True):
     """There was no baseline; from now on this run is the machine's own."""
 
 
-class CompiledWhileSampling(_Reason, frozen=True):
+class CompiledWhileSampling(CodedReason, frozen=True):
     """Graphs were compiled while samples were taken.
 
     Attributes:
@@ -157,7 +167,7 @@ class CompiledWhileSampling(_Reason, frozen=True):
     arm: str = ""
 
 
-class Throttled(_Reason, frozen=True):
+class Throttled(CodedReason, frozen=True):
     """The device ran slower than it can.
 
     Attributes:
@@ -167,7 +177,7 @@ class Throttled(_Reason, frozen=True):
     causes: tuple[str, ...]
 
 
-class DeviceShared(_Reason, frozen=True):
+class DeviceShared(CodedReason, frozen=True):
     """Other processes computed on the device.
 
     Attributes:
@@ -177,11 +187,11 @@ class DeviceShared(_Reason, frozen=True):
     processes: int
 
 
-class Swapping(_Reason, frozen=True):
+class Swapping(CodedReason, frozen=True):
     """The machine moved memory to or from its swap."""
 
 
-class Stolen(_Reason, frozen=True):
+class Stolen(CodedReason, frozen=True):
     """The hypervisor gave time of this machine to others.
 
     Attributes:
@@ -191,7 +201,7 @@ class Stolen(_Reason, frozen=True):
     share: float
 
 
-class BusyElsewhere(_Reason, frozen=True):
+class BusyElsewhere(CodedReason, frozen=True):
     """Other processes kept cores busy.
 
     Attributes:
@@ -203,7 +213,7 @@ class BusyElsewhere(_Reason, frozen=True):
     cores: int
 
 
-class QuotaThrottled(_Reason, frozen=True):
+class QuotaThrottled(CodedReason, frozen=True):
     """The container's CPU quota stopped this process while it was measured.
 
     Attributes:
@@ -215,121 +225,11 @@ class QuotaThrottled(_Reason, frozen=True):
     quota: float | None = None
 
 
-class ImageFaults(_Reason, frozen=True):
-    """An image is visibly at fault, or cannot be compared.
-
-    Attributes:
-        faults: in words; empty if it just cannot be compared.
-        prompt: of the image.
-        seed: of its first noise.
-    """
-
-    faults: tuple[str, ...]
-    prompt: str
-    seed: int
-
-
-class Missed(msgspec.Struct, frozen=True):
-    """A threshold that was not reached.
-
-    Attributes:
-        metric: name of the threshold, as a field of `Thresholds`.
-        value: what was found.
-        threshold: what was asked for.
-    """
-
-    metric: str
-    value: float
-    threshold: float
-
-
-class ThresholdsMissed(_Reason, frozen=True):
-    """Images are less like their references than is asked.
-
-    Attributes:
-        change: what kind of change that is, for people.
-        missed: thresholds that were not reached.
-        prompt: of the worst image.
-        seed: of its first noise.
-    """
-
-    change: str
-    missed: tuple[Missed, ...]
-    prompt: str
-    seed: int
-
-
-class ReferenceTierChanged(_Reason, frozen=True):
-    """The reference tier itself no longer makes its references: every tier shares the cause.
-
-    Attributes:
-        found: what is wrong with its images.
-        versions: packages that the references were made with, where they differ from today's.
-    """
-
-    found: ThresholdsMissed | ImageFaults
-    versions: tuple[str, ...] = ()
-
-
-class RoundingDiffers(_Reason, frozen=True):
-    """The reference tier makes its references but for rounding.
-
-    Attributes:
-        psnr_db: of the worst image, decibels.
-    """
-
-    psnr_db: float
-
-
-class ReferencesUnchecked(_Reason, frozen=True):
-    """The reference tier was not held against its own references in this session."""
-
-
-class NoPicture(_Reason, frozen=True):
-    """The failure picture could not be written.
-
-    Attributes:
-        problem: why.
-    """
-
-    problem: str
-
-
-class LayersMissed(_Reason, frozen=True):
-    """Quantised layers compute something else than they should.
-
-    Attributes:
-        layer: the worst.
-        others: how many more.
-        relative_error: of the worst.
-        most_relative_error: that is allowed.
-        gain: of the worst.
-        most_gain_error: that is allowed.
-    """
-
-    layer: str
-    others: int
-    relative_error: float
-    most_relative_error: float
-    gain: float
-    most_gain_error: float
-
-
-class NothingChecked(_Reason, frozen=True):
-    """A check found nothing to check.
-
-    Attributes:
-        what: should have been there.
-    """
-
-    what: str
-
-
-class MemoryUnknown(_Reason, frozen=True):
+class MemoryUnknown(CodedReason, frozen=True):
     """Peak memory could not be measured."""
 
 
-class CountChanged(_Reason, frozen=True):
+class CountChanged(CodedReason, frozen=True):
     """A count differs between two arms.
 
     Attributes:
@@ -343,35 +243,15 @@ class CountChanged(_Reason, frozen=True):
     now: int
 
 
-class ControlAtFault(_Reason, frozen=True):
-    """The control's own images are not what they should be; the treatment is not blamed.
-
-    Attributes:
-        found: what is wrong with them.
-    """
-
-    found: ThresholdsMissed | ImageFaults
-
-
-class AgainstControl(_Reason, frozen=True):
-    """The treatment's images differ from the control's.
-
-    Attributes:
-        found: how.
-    """
-
-    found: ThresholdsMissed | ImageFaults
-
-
-class BlockUnfinished(_Reason, frozen=True):
+class BlockUnfinished(CodedReason, frozen=True):
     """An error or Ctrl-C ended a block before its time."""
 
 
-class TooFewStarts(_Reason, frozen=True):
+class TooFewStarts(CodedReason, frozen=True):
     """Fewer than two starts of both arms: how much starts differ is not known."""
 
 
-class NoStartMeasured(_Reason, frozen=True):
+class NoStartMeasured(CodedReason, frozen=True):
     """No start of both arms gave a value to judge.
 
     Attributes:

@@ -29,7 +29,7 @@ class LatencySamples:
     """Samples of one tier in one process, each with the probe's sample taken right before it.
 
     Attributes:
-        samples_s: seconds per image of the tier.
+        samples_s: seconds per call of the tier's pipeline: one image, or the workload's batch.
         probe_s: seconds of the probe, one for each sample.
         probe: name of the probe.
 

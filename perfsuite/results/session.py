@@ -11,7 +11,7 @@ from pathlib import Path
 
 from perfsuite.errors import OutputError
 from perfsuite.results.machine import Environment
-from perfsuite.results.method import Finding
+from perfsuite.results.method import Finding, Method
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.policy import Policy
 from perfsuite.results.samples import Measurement
@@ -31,6 +31,10 @@ class TierResult:
         verdicts: at most one for each metric.
         findings: what building it brought to light.
         error: first line of what stopped it.
+        workload: names the workload, in a session that measured several; None in others.
+        method: what the tier resolved to; None in records that are older than it.
+        latency_workload: what was timed; None in records that are older than it.
+        quality_workload: what was scored; None in records that are older than it.
     """
 
     tier: str
@@ -39,6 +43,20 @@ class TierResult:
     verdicts: tuple[Verdict, ...] = ()
     findings: tuple[Finding, ...] = ()
     error: str | None = None
+    workload: str | None = None
+    method: Method | None = None
+    latency_workload: Workload | None = None
+    quality_workload: Workload | None = None
+
+    @property
+    def label(self) -> str:
+        """Names its row: `fp32`, or `fp32-NAME` where the session measured several workloads."""
+        return self.tier if self.workload is None else f"{self.tier}-{self.workload}"
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """Tells it from every other result of its session."""
+        return self.tier, self.workload
 
     def verdict(self, metric: Metric) -> Verdict | None:
         """The verdict on a metric; None if there is none yet."""
@@ -70,10 +88,10 @@ class RunRecord:
         environment: where it was made.
         checkpoint: names the checkpoint.
         identity: of its weights.
-        latency_workload: what was timed.
-        quality_workload: what was scored.
+        latency_workload: what was timed; the first, where there were several workloads.
+        quality_workload: what was scored, likewise.
         policy: how strict the gate was.
-        baseline: the file that latencies were held against.
+        baseline: the file that latencies were held against; the first workload's.
         tiers: results, in the order in which they were measured.
         complete: whether the session came to its end.
     """
@@ -90,16 +108,16 @@ class RunRecord:
     tiers: tuple[TierResult, ...] = ()
     complete: bool = False
 
-    def result(self, tier: str) -> TierResult:
-        """A tier's result; an empty one if nothing is known of it yet."""
-        return next((each for each in self.tiers if each.tier == tier), TierResult(tier))
+    def result(self, tier: str, workload: str | None = None) -> TierResult:
+        """A tier's result at a workload; an empty one if nothing is known of it yet."""
+        empty = TierResult(tier, workload=workload)
+        return next((each for each in self.tiers if each.key == empty.key), empty)
 
     def with_result(self, result: TierResult) -> RunRecord:
         """A record in which `result` stands in the place of what was known of its tier."""
-        known = [each.tier for each in self.tiers]
-        if result.tier not in known:
+        if result.key not in [each.key for each in self.tiers]:
             return replace(self, tiers=(*self.tiers, result))
-        updated = (result if each.tier == result.tier else each for each in self.tiers)
+        updated = (result if each.key == result.key else each for each in self.tiers)
         return replace(self, tiers=tuple(updated))
 
 

@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-Pipeline = Any
-"""StableDiffusionXLPipeline; its modules are reached by names that its type does not know."""
+from perfsuite.pipelines import Pipeline, family_of
 
 _ABSENT = object()
 
@@ -114,7 +113,7 @@ def attention_called_with(
 ) -> Iterator[None]:
     """Change the keyword arguments of SDPA; `change` gets them with query and key.
 
-    Only inside the pipeline's UNet: text encoders call SDPA too, and those of fp32 as well.
+    Only inside the pipeline's denoiser: text encoders call SDPA too, and those of fp32 as well.
     """
     original = F.scaled_dot_product_attention
     inside: list[bool] = []
@@ -124,7 +123,7 @@ def attention_called_with(
             change(options, query, key)
         return original(query, key, value, *rest, **options)
 
-    module = unet(pipeline)
+    module = denoiser(pipeline)
     with contextlib.ExitStack() as stack:
         enter = module.register_forward_pre_hook(lambda *_: inside.append(True))
         leave = module.register_forward_hook(lambda *_: inside.clear())
@@ -175,25 +174,31 @@ def sigmas_changed(pipeline: Pipeline, change: Callable[[torch.Tensor], Any]) ->
 
 @contextlib.contextmanager
 def decoded(pipeline: Pipeline, change: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
-    """Change the images that the VAE decodes, from -1 to 1, batch x 3 x height x width."""
-    original = pipeline.vae.decode
+    """Change the images that the decoder makes, from -1 to 1, batch x 3 x height x width."""
+    module = decoder(pipeline)
+    original = module.decode
 
     def decode(*arguments: Any, **options: Any) -> Any:
         output = original(*arguments, **options)
         return (change(output[0]),)
 
-    with replaced(pipeline.vae, "decode", decode):
+    with replaced(module, "decode", decode):
         yield
 
 
-def unet(pipeline: Pipeline) -> Any:
-    """The UNet, inside what torch.compile has put around it."""
-    return getattr(pipeline.unet, "_orig_mod", pipeline.unet)
+def denoiser(pipeline: Pipeline) -> Any:
+    """The denoiser; its layers are reached by names that `nn.Module` does not know."""
+    return family_of(pipeline).denoiser(pipeline)
+
+
+def decoder(pipeline: Pipeline) -> Any:
+    """The module that makes images from latents."""
+    return family_of(pipeline).decoder(pipeline)
 
 
 def first_block(pipeline: Pipeline, where: str = "up") -> Any:
-    """A transformer block of the UNet: the first one of the middle or of the way up."""
-    module = unet(pipeline)
+    """A transformer block of the denoiser: the first one of the middle or of the way up."""
+    module = denoiser(pipeline)
     holder = module.mid_block if where == "mid" else module.up_blocks[0]
     return holder.attentions[0].transformer_blocks[0]
 

@@ -7,19 +7,24 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 
 from perfsuite.errors import CalibrationError
-from perfsuite.images.calibration import calibrate_layers, calibrate_tier, calibration_path
+from perfsuite.images.calibration import (
+    calibrate_layers,
+    calibrate_tier,
+    calibration_path,
+    save_tier,
+)
 from perfsuite.images.generate import GeneratedImage
 from perfsuite.images.references import References, exactness_shots, references_of
 from perfsuite.images.scoring import make_images, score_image, score_quantised
 from perfsuite.judge.images import judge_reference_tier
-from perfsuite.ladder import Tier, build_tier, changes_layers, has_exactness, reference_tier
+from perfsuite.ladder import Tier, changes_layers, has_exactness, reference_tier
 from perfsuite.progress import Progress
 from perfsuite.report.messages import say_all
 from perfsuite.results.images import Calibration, ImageScore, TierCalibration
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.verdict import Outcome
 from perfsuite.session.run import Run
-from perfsuite.storage import write_json
+from perfsuite.storage import check_outputs
 from perfsuite.workload import Shot, Workload
 
 
@@ -55,27 +60,31 @@ def calibrate(
         CalibrationError: fp32 does not make its own references, or a tier cannot be scored.
         OutputError: the file cannot be written.
     """
-    begin("fp32")
-    ground = _lay_ground(run, widened(run.checkpoint.quality, seeds), progress)
-    known = run.calibration.tiers if run.calibration else {}
     key = None if run.checkpoint.portable_references else run.store.hardware_key
     path = calibration_path(run.settings.baselines, run.checkpoint.name, key)
+    check_outputs(path)
+    begin("fp32")
+    ground = _lay_ground(run, widened(run.work.quality, seeds), progress)
+    known = run.calibration.tiers if run.calibration else {}
+    key = None if run.checkpoint.portable_references else run.store.hardware_key
+    label = run.work.quality_label
+    path = calibration_path(run.settings.baselines, run.checkpoint.name, key, label)
     calibration = Calibration(
         SCHEMA,
         run.checkpoint.name,
         run.record.identity,
-        run.checkpoint.quality.digest,
+        run.work.quality.digest,
         ground.workload.seeds,
         run.environment,
         dict(known),
+        run.methods[reference_tier().name].configuration,
     )
     for tier in run.tiers:
         if tier.parent is None or tier.reference is not None:
             continue
         begin(tier.name)
         measured = _measure_tier(run, tier, ground, progress)
-        calibration = replace(calibration, tiers=calibration.tiers | {tier.name: measured})
-        write_json(path, calibration)
+        calibration = save_tier(path, calibration, tier.name, measured)
     return calibration
 
 
@@ -92,16 +101,14 @@ def score_tier(
     run: Run, tier: Tier, workload: Workload, references: References, progress: Progress
 ) -> tuple[ImageScore, ...]:
     """Scores of a tier's images of any workload against references of that workload."""
-    checkpoint = replace(run.checkpoint, quality=workload)
-    with build_tier(tier, checkpoint, run.device) as built:
-        return references.score(make_images(built, progress=progress), workload)
+    with run.build(tier) as built:
+        return references.score(make_images(built, workload, progress=progress), workload)
 
 
 def make_references(run: Run, workload: Workload, progress: Progress) -> tuple[GeneratedImage, ...]:
     """fp32 images of any workload."""
-    checkpoint = replace(run.checkpoint, quality=workload)
-    with build_tier(reference_tier(), checkpoint, run.device) as fp32:
-        return tuple(make_images(fp32, progress=progress))
+    with run.build(reference_tier()) as fp32:
+        return tuple(make_images(fp32, workload, progress=progress))
 
 
 def _lay_ground(run: Run, workload: Workload, progress: Progress) -> Ground:
@@ -120,14 +127,14 @@ def _check_stored(run: Run, images: tuple[GeneratedImage, ...]) -> None:
     if run.references is None:
         return
     made = {(image.shot.prompt, image.shot.seed): image for image in images}
-    workload = run.checkpoint.quality
+    workload = run.work.quality
     own = [replace(made[shot.prompt, shot.seed], shot=shot) for shot in workload.shots()]
     versions = run.references.versions_since(run.environment)
     verdict = judge_reference_tier(run.references.score(own, workload), versions)
     if verdict.outcome is not Outcome.PASSED:
         raise CalibrationError(
             f"fp32 does not make its own references ({say_all(verdict.reasons)})",
-            hint=f"perfsuite record-references {run.checkpoint.name}",
+            hint=f"perfsuite record-references {run.checkpoint.name}{run.work.options}",
         )
 
 
@@ -143,17 +150,14 @@ def _other_seeds(
 
 def _measure_tier(run: Run, tier: Tier, ground: Ground, progress: Progress) -> TierCalibration:
     scores = score_tier(run, tier, ground.workload, ground.references, progress)
-    images = len(tuple(run.checkpoint.quality.shots()))
+    images = len(tuple(run.work.quality.shots()))
     measured = calibrate_tier(scores, ground.others, images)
     if has_exactness(tier):
         worst = _exactness(run, tier, ground, progress)
         measured = replace(measured, exactness_psnr_db=worst)
     if changes_layers(tier):
-        with (
-            build_tier(tier, run.checkpoint, run.device, exact_only=True) as exact,
-            build_tier(tier, run.checkpoint, run.device) as built,
-        ):
-            layers = score_quantised(built, exact, progress)
+        with run.build(tier, exact_only=True) as exact, run.build(tier) as built:
+            layers = score_quantised(built, exact, exact.quality, progress)
         worst_layer = max(layers, key=lambda score: score.relative_error)
         measured = replace(
             measured, layer_thresholds=calibrate_layers(layers), worst_layer=worst_layer
@@ -163,8 +167,8 @@ def _measure_tier(run: Run, tier: Tier, ground: Ground, progress: Progress) -> T
 
 def _exactness(run: Run, tier: Tier, ground: Ground, progress: Progress) -> float | None:
     """PSNR of the worst image of a tier's exact changes in fp32; None if all are equal."""
-    checkpoint = replace(run.checkpoint, quality=ground.workload)
-    with build_tier(tier, checkpoint, run.device, exact_only=True) as exact:
-        images = make_images(exact, exactness_shots(ground.workload), progress=progress)
-        scores = ground.references.score(images, ground.workload, in_eight_bits=False)
+    workload = ground.workload
+    with run.build(tier, exact_only=True) as exact:
+        images = make_images(exact, workload, exactness_shots(workload), progress=progress)
+        scores = ground.references.score(images, workload, in_eight_bits=False)
     return min((score.psnr_db for score in scores if score.psnr_db is not None), default=None)

@@ -24,7 +24,7 @@ from perfsuite.report.messages import say_check
 from perfsuite.report.picture import draw_failure
 from perfsuite.results.images import Calibration, ImageEvidence
 from perfsuite.results.machine import Environment
-from perfsuite.results.reasons import NoPicture, ReferencesUnchecked, ReferenceTierChanged
+from perfsuite.results.picture_reasons import NoPicture, ReferencesUnchecked, ReferenceTierChanged
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import write_whole
 
@@ -54,11 +54,12 @@ class ImageGate:
 
     def judge_lossy(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """All images of the quality workload at the tier's thresholds."""
+        workload = built.quality
         if not is_reference_tier(built.tier):
             self.check_reference_tier(built)
         references = self._references_of(built, progress)
-        images = tuple(make_images(built, progress=progress))
-        scores = references.score(images, built.checkpoint.quality)
+        images = tuple(make_images(built, workload, progress=progress))
+        scores = references.score(images, workload)
         if is_reference_tier(built.tier):
             verdict = judge_reference_tier(scores, self._versions())
             self.reference_verdict = self._drawn(verdict, built.tier.name, images, references)
@@ -68,10 +69,10 @@ class ImageGate:
 
     def judge_exactness(self, exact: BuiltTier, progress: Progress = silent) -> Verdict:
         """Float32 pixels of the exactness shots, of a tier with its exact changes only."""
-        workload = exact.checkpoint.quality
+        workload = exact.quality
         self.check_reference_tier(exact)
         references = self._references_of(exact, progress)
-        images = tuple(make_images(exact, exactness_shots(workload), progress=progress))
+        images = tuple(make_images(exact, workload, exactness_shots(workload), progress=progress))
         scores = references.score(images, workload, in_eight_bits=False)
         verdict = judge_images(scores, EXACT_THRESHOLDS, Metric.EXACTNESS)
         return self._finish(verdict, exact, images)
@@ -81,15 +82,20 @@ class ImageGate:
     ) -> Verdict:
         """Quantised layers of a tier against those of its exact build."""
         known = self.calibration.layer_thresholds(built.tier.name) if self.calibration else None
-        return judge_layers(score_quantised(built, exact, progress), known or ASSUMED_THRESHOLDS)
+        scores = score_quantised(built, exact, exact.quality, progress)
+        return judge_layers(scores, known or ASSUMED_THRESHOLDS)
 
     def check_reference_tier(self, built: BuiltTier) -> None:
         """Hold one image of the reference tier against its reference, where that is cheap."""
-        workload = built.checkpoint.quality
-        if self.reference_verdict is not None or workload.height * workload.width > CHEAP_PIXELS:
+        workload = built.workloads.quality
+        if self.reference_verdict is not None or built.tier.reference is not None:
+            return
+        if workload.height * workload.width > CHEAP_PIXELS:
             return
         shot = exactness_shots(workload)[0]
-        with build_tier(reference_tier(), built.checkpoint, built.device) as fp32:
+        with build_tier(
+            reference_tier(), built.checkpoint, built.device, workloads=built.workloads
+        ) as fp32:
             image = generate(fp32.pipeline, workload, shot)
         verdict = judge_reference_tier(self.references.score((image,), workload), self._versions())
         name = reference_tier().name
@@ -140,9 +146,15 @@ class ImageGate:
             return self.references
         if name not in self._own:
             tier = find_tiers([name])[0]
-            with build_tier(tier, built.checkpoint, built.device, exact_only=True) as exact:
-                images = make_images(exact, progress=progress)
-                self._own[name] = references_of(images, built.checkpoint.quality)
+            with build_tier(
+                tier,
+                built.checkpoint,
+                built.device,
+                exact_only=True,
+                workloads=built.workloads,
+            ) as exact:
+                images = make_images(exact, exact.quality, progress=progress)
+                self._own[name] = references_of(images, exact.quality)
         return self._own[name]
 
 

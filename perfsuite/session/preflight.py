@@ -6,141 +6,212 @@ import datetime
 import gc
 import os
 import secrets
-import shutil
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from perfsuite.checkpoints import Checkpoint, find_checkpoint
-from perfsuite.device import Device, find_device
+from perfsuite.checkpoints import Checkpoint
+from perfsuite.compiler import COMPILE_CACHE, compile_cache
+from perfsuite.device import Device
 from perfsuite.environment import describe_environment
-from perfsuite.errors import CompilerMissing, ReferenceImageError, SettingsError
+from perfsuite.errors import (
+    BaselineError,
+    ReferenceImageError,
+    SettingsError,
+)
 from perfsuite.images.calibration import calibration_path, load_calibration
+from perfsuite.images.metrics import check_scorable
 from perfsuite.images.references import References
-from perfsuite.ladder import Tier, find_tiers, is_compiled, tiers
+from perfsuite.ladder import (
+    Tier,
+    Weights,
+    reference_tier,
+    resolve_method,
+)
+from perfsuite.report.messages import say
 from perfsuite.results.images import Calibration
+from perfsuite.results.machine import Environment
+from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
-from perfsuite.session.run import COMPILE_CACHE, Run
+from perfsuite.session.run import Run
+from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings
-from perfsuite.storage import check_writable
-from perfsuite.stores.baselines import Baseline, BaselineStore
+from perfsuite.storage import check_outputs
+from perfsuite.stores.baselines import BaselineStore, Comparable, comparable
 from perfsuite.stores.references import MANIFEST, load_references
+from perfsuite.workload import Workloads, labelled
 
 _RECORD_BYTES = 16 << 20
 _COMPILE_CACHE_BYTES = 256 << 20
 
 
 def prepare_run(
-    settings: Settings, root: Path, *, scores_images: bool = True, uses_calibration: bool = True
+    settings: Settings,
+    root: Path,
+    *,
+    scores_images: bool = True,
+    uses_calibration: bool = True,
+    needs_baseline: bool = False,
 ) -> Run:
     """Check everything that can be checked before the first weight is loaded.
+
+    With several workloads, `Run.at` finds the run of each; what is returned is the first one's.
 
     Args:
         settings: what was asked for.
         root: folder of the project; its git revision is recorded.
         scores_images: whether references are needed.
         uses_calibration: whether thresholds of the quality gate are needed too.
+        needs_baseline: whether latencies are judged, so that `--perf-missing fail` asks for a
+            baseline of each tier.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
     threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
-    device = find_device(settings.device)
-    wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    compiles = any(is_compiled(tier) for tier in wanted)
-    if compiles:
-        check_compiler()
-    checkpoint = find_checkpoint(settings.checkpoint or default_checkpoint(device))
-    checkpoint.source.check()
-    check_writable(settings.out, _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES)
-    _set_up_torch(settings, device)
-    environment = describe_environment(device, settings.machine_label, root)
-    store = BaselineStore(
-        settings.baselines,
-        settings.out / "baselines",
-        environment.hardware.key,
-        checkpoint.name,
-        checkpoint.latency.digest,
+    cache = _compile_cache(settings)
+    subject = find_subject(
+        settings,
+        compile_cache=cache,
+        written=(settings.out / "runs" / "latest.json",),
     )
-    baseline = _load_baseline(store, settings)
+    _set_up_torch(settings, subject.device, cache)
+    environment = describe_environment(subject.device, settings.machine_label, root)
     _keep_imports_out_of_garbage_collection()
-    identity = checkpoint.source.identity()
-    references = (
-        find_references(settings, store.hardware_key, checkpoint, identity, wanted)
-        if scores_images
-        else None
-    )
-    calibration = (
-        find_calibration(settings, store.hardware_key, checkpoint, identity)
-        if scores_images and uses_calibration
-        else None
-    )
+    chosen = subject.workloads
     record = RunRecord(
         SCHEMA,
         new_run_id(),
         environment,
-        checkpoint.name,
-        identity,
-        checkpoint.latency,
-        checkpoint.quality,
-        Policy(tolerance=settings.tolerance, multiplicity=len(wanted)),
-        str(store.find()) if baseline else None,
+        subject.checkpoint.name,
+        subject.weights[None].identity,
+        chosen[0].latency,
+        chosen[0].quality,
+        Policy(tolerance=settings.tolerance, multiplicity=len(subject.tiers) * len(chosen)),
+        None,
     )
+    runs = [
+        _run_of(
+            work,
+            subject,
+            settings,
+            record,
+            scores_images=scores_images,
+            uses_calibration=scores_images and uses_calibration,
+            needs_baseline=needs_baseline,
+            _threads_before=threads_before,
+            _compile_cache_before=cache_before,
+        )
+        for work in chosen
+    ]
+    record = replace(record, baseline=str(runs[0].store.find()) if runs[0].baseline else None)
+    for run in runs:
+        run.siblings, run.record, run.p_values = runs, record, runs[0].p_values
+    return runs[0]
+
+
+def _run_of(
+    work: Workloads,
+    subject: Subject,
+    settings: Settings,
+    record: RunRecord,
+    *,
+    scores_images: bool,
+    uses_calibration: bool,
+    needs_baseline: bool,
+    **before: Any,
+) -> Run:
+    """The run of one workload, with all that its verdicts will be held against."""
+    checkpoint, wanted = subject.checkpoint, subject.tiers
+    key = record.environment.hardware.key
+    methods = {
+        tier.name: resolve_method(tier, subject.weights, work)
+        for tier in {reference_tier(), *wanted}
+    }
+    store = BaselineStore(
+        settings.baselines,
+        settings.out / "baselines",
+        key,
+        checkpoint.name,
+        work.latency.digest,
+        work.latency_label,
+    )
+    check_outputs(store.path(settings.baselines if settings.update else settings.out / "baselines"))
+    measured = {tier.name: methods[tier.name] for tier in wanted}
+    known = _load_baseline(
+        store, settings, record.environment, measured, needs_baseline=needs_baseline
+    )
+    found = (settings, key, checkpoint, subject.weights[None], work)
     return Run(
         settings,
-        device,
+        subject.device,
         checkpoint,
         wanted,
         store,
-        baseline,
-        references,
+        known.baseline,
+        find_references(*found, wanted) if scores_images else None,
         record,
-        calibration=calibration,
-        _threads_before=threads_before,
-        _compile_cache_before=cache_before,
+        calibration=find_calibration(*found) if uses_calibration else None,
+        workloads=work,
+        methods=methods,
+        refused=known.refused,
+        unknown=known.unknown,
+        **before,
     )
 
 
-def _load_baseline(store: BaselineStore, settings: Settings) -> Baseline | None:
+def _load_baseline(
+    store: BaselineStore,
+    settings: Settings,
+    environment: Environment,
+    methods: Mapping[str, Method],
+    *,
+    needs_baseline: bool,
+) -> Comparable:
     # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
     baseline = store.load()
     if settings.update == "replace":
-        return None
-    if baseline is None and settings.missing == "fail" and settings.update is None:
-        raise SettingsError(
-            f"no baseline for {store.hardware_key} in {settings.baselines}",
-            hint="record one: perfsuite record --runs 5, or pass --perf-missing record",
-        )
-    return baseline
+        return Comparable(None)
+    known = comparable(baseline, environment, methods)
+    refused = {name: why for name, why in known.refused.items() if name in methods}
+    if settings.update == "add":
+        for name, why in refused.items():
+            raise BaselineError(
+                f"no run can be added to tier '{name}' of {store.find()}: {say(why)}",
+                hint="record anew with --perf-update, or measure as it was recorded",
+            )
+    elif needs_baseline and settings.missing == "fail":
+        _require_baseline(store, settings, known, tuple(methods))
+    return known
 
 
-def default_checkpoint(device: Device) -> str:
-    """The trained miniature on a CPU, SDXL itself on an accelerator."""
-    return "sdxl" if device.is_accelerator else "pocket"
-
-
-def check_compiler() -> None:
-    """See that inductor will find a C++ compiler.
-
-    Raises:
-        CompilerMissing: it will not.
-    """
-    chosen = os.environ.get("CXX")
-    candidates = [chosen] if chosen else ["g++", "clang++"]
-    if not any(shutil.which(candidate) for candidate in candidates):
-        raise CompilerMissing(
-            f"no C++ compiler ({' or '.join(candidates)}) for the compiled tiers",
-            hint="install g++, set CXX, or leave them out: --perf-tiers fp32,bf16,sdpa",
-        )
+def _require_baseline(
+    store: BaselineStore, settings: Settings, known: Comparable, names: tuple[str, ...]
+) -> None:
+    hint = "record one: perfsuite record --runs 5, or pass --perf-missing record"
+    if known.baseline is None:
+        problem = f"no baseline for {store.hardware_key} in {settings.baselines}"
+        raise SettingsError(problem, hint=hint)
+    for name in names:
+        if name in known.refused:
+            problem = f"tier '{name}' of {store.find()}: {say(known.refused[name])}"
+            raise SettingsError(problem, hint=hint)
+        if name not in known.baseline.tiers:
+            raise SettingsError(f"no baseline of tier '{name}' in {store.find()}", hint=hint)
 
 
 def find_references(
     settings: Settings,
     hardware_key: str,
     checkpoint: Checkpoint,
-    identity: str,
+    weights: Weights,
+    work: Workloads,
     wanted: tuple[Tier, ...],
 ) -> References | None:
     """References of a checkpoint: of any hardware, of this hardware, or recorded here before.
@@ -151,8 +222,10 @@ def find_references(
     Raises:
         ReferenceImageError: they are damaged or of something else, or none of this run's tiers
             can make them.
+        SettingsError: the images are too small to be scored.
     """
-    name = checkpoint.name
+    check_scorable(work.quality.height, work.quality.width)
+    name = labelled(checkpoint.name, work.quality_label)
     for folder in (
         settings.baselines / "references" / name,
         settings.baselines / hardware_key / "references" / name,
@@ -160,18 +233,30 @@ def find_references(
     ):
         if (folder / MANIFEST).is_file():
             return load_references(
-                folder, checkpoint=name, identity=identity, workload=checkpoint.quality
+                folder,
+                checkpoint=checkpoint.name,
+                identity=weights.identity,
+                workload=work.quality,
+                configuration=weights.configuration,
+                options=work.options,
             )
     if wanted[0].parent is not None:
+        asked = shlex.quote(settings.checkpoint or name)
         raise ReferenceImageError(
-            f"checkpoint '{name}' has no reference images yet",
-            hint=f"perfsuite record-references {name}, or begin --perf-tiers with fp32",
+            f"checkpoint '{checkpoint.name}' has no reference images yet"
+            + (" of this workload" if work.quality_label else ""),
+            hint=f"perfsuite record-references {asked}{work.options}"
+            ", or begin --perf-tiers with fp32",
         )
     return None
 
 
 def find_calibration(
-    settings: Settings, hardware_key: str, checkpoint: Checkpoint, identity: str
+    settings: Settings,
+    hardware_key: str,
+    checkpoint: Checkpoint,
+    weights: Weights,
+    work: Workloads,
 ) -> Calibration | None:
     """Thresholds of the quality gate for a checkpoint; None if it was never calibrated.
 
@@ -180,10 +265,12 @@ def find_calibration(
     """
     key = None if checkpoint.portable_references else hardware_key
     return load_calibration(
-        calibration_path(settings.baselines, checkpoint.name, key),
+        calibration_path(settings.baselines, checkpoint.name, key, work.quality_label),
         checkpoint=checkpoint.name,
-        identity=identity,
-        workload=checkpoint.quality,
+        identity=weights.identity,
+        workload=work.quality,
+        configuration=weights.configuration,
+        options=work.options,
     )
 
 
@@ -203,20 +290,22 @@ def _keep_imports_out_of_garbage_collection() -> None:
     gc.freeze()
 
 
-def _set_up_torch(settings: Settings, device: Device) -> None:
+def _set_up_torch(settings: Settings, device: Device, cache: Path) -> None:
     """Threads, and a compile cache that survives the run."""
     threads = settings.threads or (None if device.is_accelerator else 1)
     if threads is not None:
         torch.set_num_threads(threads)
-    if not _compile_cache_is_chosen():
-        os.environ[COMPILE_CACHE] = str(settings.out / "cache" / "inductor")
+    os.environ[COMPILE_CACHE] = str(cache)
 
 
-def _compile_cache_is_chosen() -> bool:
-    """Whether a person has named a compile cache.
+def _compile_cache(settings: Settings) -> Path:
+    """The compile cache that a person has named, or this project's own.
 
     Importing parts of torch sets the variable to torch's own default, a temporary folder.
     """
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-    return os.environ.get(COMPILE_CACHE) not in (None, default_cache_dir())
+    chosen = os.environ.get(COMPILE_CACHE)
+    if chosen is None or chosen == default_cache_dir():
+        return compile_cache(settings.out)
+    return Path(chosen)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import functools
 import gc
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.compiler import COMPILE_CACHE
 from perfsuite.device import Device
 from perfsuite.errors import head_of
 from perfsuite.images.references import References
 from perfsuite.images.scoring import make_images
-from perfsuite.judge.comparison import Comparison
 from perfsuite.judge.session import Recorded, SessionJudge
 from perfsuite.ladder import BuiltTier, Tier, build_tier, reference_tier
 from perfsuite.ladder.table import is_reference_tier
@@ -27,7 +28,14 @@ from perfsuite.measure import SamplingPlan
 from perfsuite.progress import Progress, silent
 from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
-from perfsuite.results.reasons import BaselineRecorded, FirstBaseline, NoBaseline, TierNotInBaseline
+from perfsuite.results.method import Finding, Method
+from perfsuite.results.reasons import (
+    BaselineRecorded,
+    FirstBaseline,
+    Incomparable,
+    NoBaseline,
+    TierNotInBaseline,
+)
 from perfsuite.results.samples import Goal, Measurement
 from perfsuite.results.session import RunRecord, TierResult, save_record
 from perfsuite.results.verdict import Metric, Outcome, Verdict
@@ -35,14 +43,20 @@ from perfsuite.session.images import ImageGate
 from perfsuite.settings import Settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun
 from perfsuite.stores.references import record_references
+from perfsuite.workload import Workloads, labelled
 
-COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
-"""Environment variable that names inductor's compile cache."""
+_UNKNOWN_BASELINE = Finding(
+    "baseline",
+    "the baseline does not tell weights and configurations, so they were not compared; "
+    "perfsuite record makes one that does",
+)
 
 
 @dataclass
 class Run:
-    """A session under way.
+    """A session under way, or what it does of one workload: then `siblings` are the others.
+
+    Siblings share the record, and the hypotheses that Holm's procedure weighs.
 
     Attributes:
         settings: what was asked for.
@@ -54,6 +68,12 @@ class Run:
         references: what images are held against; None if this checkpoint has none yet.
         record: what has come out so far.
         calibration: thresholds of the quality gate; None if this checkpoint has none.
+        workloads: what is asked of every tier; None for the checkpoint's own workloads.
+        methods: by the tier's name, what it resolves to.
+        refused: by the tier's name, why its baseline is of something else.
+        unknown: tiers whose baseline does not tell what was measured.
+        siblings: the session's runs, one for each workload, this one among them.
+        p_values: of the session's tests so far, shared with the siblings.
     """
 
     settings: Settings
@@ -66,8 +86,13 @@ class Run:
     record: RunRecord
     record_path: Path | None = None
     calibration: Calibration | None = None
+    workloads: Workloads | None = None
+    methods: Mapping[str, Method] = field(default_factory=dict)
+    refused: Mapping[str, Incomparable] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    siblings: list[Run] = field(default_factory=list)
+    p_values: dict[str, float] = field(default_factory=dict)
     _gate: ImageGate | None = None
-    _comparisons: dict[str, Comparison] = field(default_factory=dict)
     _threads_before: int = field(default_factory=torch.get_num_threads)
     _compile_cache_before: str | None = field(default_factory=lambda: os.environ.get(COMPILE_CACHE))
 
@@ -77,21 +102,53 @@ class Run:
         return self.record.environment
 
     @property
+    def work(self) -> Workloads:
+        """What is asked of every tier."""
+        return self.workloads or self.checkpoint.workloads()
+
+    @property
+    def matrix_name(self) -> str | None:
+        """Tells this run's results from its siblings'; None where there is one workload."""
+        return self.work.name if len(self.siblings) > 1 else None
+
+    def at(self, workload: str | None) -> Run:
+        """The sibling that measures a workload of that name; this run for None."""
+        named = (each for each in self.siblings if each.work.name == workload)
+        return self if workload is None else next(named)
+
+    def build(self, tier: Tier, *, exact_only: bool = False) -> BuiltTier:
+        """A tier's pipeline, with this run's weights and workloads; close it after use."""
+        return build_tier(
+            tier, self.checkpoint, self.device, exact_only=exact_only, workloads=self.work
+        )
+
+    @property
     def plan(self) -> SamplingPlan:
         """How many samples to take of each tier."""
         return SamplingPlan(budget_s=self.settings.budget_s)
 
     def start_tier(self, tier: Tier) -> None:
         """Note that a tier is about to be built."""
-        self._save(replace(self.record.result(tier.name), published_s=tier.published_s))
+        work = self.work
+        self._save(
+            replace(
+                self._result(tier.name),
+                published_s=tier.published.seconds if tier.published else None,
+                method=self.methods.get(tier.name),
+                latency_workload=tier.workload(work.latency),
+                quality_workload=tier.workload(work.quality),
+            )
+        )
 
     def note_built(self, built: BuiltTier) -> None:
         """Keep what building a tier brought to light."""
-        self._save(replace(self.record.result(built.tier.name), findings=built.findings))
+        name = built.tier.name
+        notes = (_UNKNOWN_BASELINE,) if name in self.unknown else ()
+        self._save(replace(self._result(name), findings=(*notes, *built.findings)))
 
     def note_failure(self, tier: Tier, error: BaseException) -> None:
         """Keep the first line of what stopped a tier."""
-        self._save(replace(self.record.result(tier.name), error=head_of(error)))
+        self._save(replace(self._result(tier.name), error=head_of(error)))
 
     def sampling_goal(self, tier: Tier) -> Goal | None:
         """How many samples of a tier are wanted; None where the whole budget is to be spent.
@@ -107,28 +164,25 @@ class Run:
         )
         if verdict.outcome is not Outcome.INVALID:
             verdict = self._store_run(measurement, verdict)
-        known = replace(self.record.result(measurement.tier), measurement=measurement)
-        return self._keep(known, verdict)
+        known = replace(self._result(measurement.tier), measurement=measurement)
+        return self._say(known, verdict)
 
     def judge_images(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """Make the quality workload's images, judge them, and save the record."""
         verdict = self._image_gate(built, progress).judge_lossy(built, progress)
-        return self._keep(self.record.result(built.tier.name), verdict)
+        return self._say(self._result(built.tier.name), verdict)
 
     def judge_exactness(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Build a tier's exact changes in fp32, judge its images, and save the record."""
-        with build_tier(tier, self.checkpoint, self.device, exact_only=True) as exact:
+        with self.build(tier, exact_only=True) as exact:
             verdict = self._image_gate(exact, progress).judge_exactness(exact, progress)
-        return self._keep(self.record.result(tier.name), verdict)
+        return self._say(self._result(tier.name), verdict)
 
     def judge_layers(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Hold a tier's quantised layers against its exact build, and save the record."""
-        with (
-            build_tier(tier, self.checkpoint, self.device, exact_only=True) as exact,
-            build_tier(tier, self.checkpoint, self.device) as built,
-        ):
+        with self.build(tier, exact_only=True) as exact, self.build(tier) as built:
             verdict = self._image_gate(built, progress).judge_layers(built, exact, progress)
-        return self._keep(self.record.result(tier.name), verdict)
+        return self._say(self._result(tier.name), verdict)
 
     def finish(self, *, complete: bool) -> None:
         """Mark the record as complete and undo what preparing has set."""
@@ -138,9 +192,9 @@ class Run:
             os.environ[COMPILE_CACHE] = self._compile_cache_before
         gc.unfreeze()
         if self.record.tiers:
-            self._judge_together()
-            self.record = replace(self.record, complete=complete)
-            self.record_path = save_record(self.record, self.settings.out)
+            for run in self.siblings or (self,):
+                run._judge_together()
+            self._keep(replace(self.record, complete=complete))
 
     @functools.cached_property
     def _judge(self) -> SessionJudge:
@@ -155,19 +209,24 @@ class Run:
             self.store.hardware_key,
             self.environment.hardware.cores,
             self.environment.threads,
+            refused=self.refused,
+            p_values=self.p_values,
+            name=self.matrix_name or "",
         )
 
     def _judge_together(self) -> None:
         """What the tiers measured later leave to the earlier ones."""
-        known = {each.tier: each.verdict(Metric.LATENCY) for each in self.record.tiers}
+        own = [each for each in self.record.tiers if each.workload == self.matrix_name]
+        known = {each.tier: each.verdict(Metric.LATENCY) for each in own}
         judged = {tier: verdict for tier, verdict in known.items() if verdict is not None}
         for tier, verdict in self._judge.judge_together(judged).items():
-            self.record = self.record.with_result(self.record.result(tier).with_verdict(verdict))
+            self._share(self.record.with_result(self._result(tier).with_verdict(verdict)))
 
     def _store_run(self, measurement: Measurement, verdict: Verdict) -> Verdict:
         """Make this run a baseline, or one more run of one, where that was asked for."""
+        method = self.methods.get(measurement.tier)
+        run = RecordedRun(self.record.run_id, self.environment, measurement.latency, method)
         settings = self.settings
-        run = RecordedRun(self.record.run_id, self.environment, measurement.latency)
         if settings.update is not None:
             add = settings.update == "add"
             path = self.store.save_run(settings.baselines, measurement, run, add=add)
@@ -186,15 +245,16 @@ class Run:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""
         if self._gate is None:
             references = self.references or self._record_references(built, progress)
-            pictures = self.settings.out / "runs" / self.record.run_id
+            pictures = self.settings.out / "runs" / self.record.run_id / (self.matrix_name or "")
             self._gate = ImageGate(references, self.calibration, pictures, self.environment)
         return self._gate
 
     def _record_references(self, built: BuiltTier, progress: Progress) -> References:
         if not is_reference_tier(built.tier):
-            with build_tier(reference_tier(), self.checkpoint, self.device) as fp32:
+            with self.build(reference_tier()) as fp32:
                 return self._record_references(fp32, progress)
-        folder = self.settings.out / "references" / self.store.hardware_key / self.checkpoint.name
+        name = labelled(self.checkpoint.name, self.work.quality_label)
+        folder = self.settings.out / "references" / self.store.hardware_key / name
         return self.record_references(built, folder, progress)
 
     def record_references(self, fp32: BuiltTier, folder: Path, progress: Progress) -> References:
@@ -203,15 +263,30 @@ class Run:
             folder,
             checkpoint=self.checkpoint.name,
             identity=self.record.identity,
-            workload=self.checkpoint.quality,
+            workload=fp32.quality,
             environment=self.environment,
-            images=make_images(fp32, progress=progress),
+            images=make_images(fp32, fp32.quality, progress=progress),
+            again=lambda shot: next(make_images(fp32, fp32.quality, [shot])),
+            configuration=self.methods[fp32.tier.name].configuration,
+            options=self.work.options,
         )
 
-    def _keep(self, result: TierResult, verdict: Verdict) -> Verdict:
+    def _result(self, tier: str) -> TierResult:
+        return self.record.result(tier, self.matrix_name)
+
+    def _say(self, result: TierResult, verdict: Verdict) -> Verdict:
         self._save(result.with_verdict(verdict))
         return verdict
 
     def _save(self, result: TierResult) -> None:
-        self.record = self.record.with_result(result)
-        self.record_path = save_record(self.record, self.settings.out)
+        self._keep(self.record.with_result(result))
+
+    def _keep(self, record: RunRecord) -> None:
+        self._share(record)
+        path = save_record(record, self.settings.out)
+        for run in self.siblings or (self,):
+            run.record_path = path
+
+    def _share(self, record: RunRecord) -> None:
+        for run in self.siblings or (self,):
+            run.record = record

@@ -2,7 +2,8 @@
 
 A folder holds one lossless PNG per image, `latents.safetensors`, `pixels.safetensors` (float32
 pixels of the exactness shots, since 8 bits cannot show more than 59 dB), and `manifest.json`,
-which is written last: a folder without it is not a set of references.
+which lists them and is written last: what it does not list is not part of the references. While
+older references are being replaced, the files of both lie side by side.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image
@@ -21,13 +22,25 @@ from safetensors.numpy import save as save_tensors
 
 from perfsuite.errors import ReferenceImageError
 from perfsuite.images.generate import GeneratedImage, deterministically
-from perfsuite.images.metrics import Latents, Pixels
+from perfsuite.images.metrics import Latents, Pixels, psnr_db, visible_faults
 from perfsuite.images.references import References, encode_png, exactness_shots
 from perfsuite.results.machine import Environment
-from perfsuite.storage import read_json, write_json, write_whole
+from perfsuite.results.method import Configuration, differences
+from perfsuite.storage import (
+    check_outputs,
+    locked,
+    read_file,
+    read_json,
+    why,
+    write_json,
+    write_whole,
+)
 from perfsuite.workload import Shot, Workload
 
 SCHEMA = 2
+AGREEMENT_DB = 80.0
+"""PSNR that two makings of one image in one process reach at least, in float32 pixels: nothing but
+the order of sums may differ between them, and not even that where the library is deterministic."""
 MANIFEST = "manifest.json"
 LATENTS = "latents.safetensors"
 PIXELS = "pixels.safetensors"
@@ -40,10 +53,17 @@ class StoredFile:
     Attributes:
         name: file name.
         sha256: of its content, hexadecimal.
+
+    Raises:
+        ValueError: the name leads out of the folder.
     """
 
     name: str
     sha256: str
+
+    def __post_init__(self) -> None:
+        if self.name in ("", "..") or PurePath(self.name).name != self.name or "\0" in self.name:
+            raise ValueError(f"{self.name!r} is no file name")
 
 
 @dataclass(frozen=True)
@@ -59,6 +79,7 @@ class Manifest:
         images: one file for each shot of the workload, in its order.
         latents: final latents, tensors named by the shot's index.
         pixels: float32 pixels of the exactness shots, tensors named by the shot's index.
+        configuration: of the checkpoint; None where it is not known.
     """
 
     schema: int
@@ -69,17 +90,34 @@ class Manifest:
     images: tuple[StoredFile, ...]
     latents: StoredFile
     pixels: StoredFile
+    configuration: Configuration | None = None
 
 
 def load_references(
-    folder: Path, *, checkpoint: str, identity: str, workload: Workload
+    folder: Path,
+    *,
+    checkpoint: str,
+    identity: str,
+    workload: Workload,
+    configuration: Configuration | None = None,
+    options: str = "",
 ) -> References:
     """Load and check a set of references.
 
+    Args:
+        folder: where they lie.
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        workload: the quality workload.
+        configuration: of the checkpoint; None where it is not known.
+        options: how the command that makes them anew is told the workload.
+
     Raises:
-        ReferenceImageError: incomplete, damaged, or made from other weights or another workload.
+        ReferenceImageError: incomplete, damaged, or made from other weights or configurations, or
+            for another workload.
     """
-    hint = f"restore it from version control, or perfsuite record-references {checkpoint}"
+    mend = f"perfsuite record-references {checkpoint}{options}"
+    hint = f"restore it from version control, or {mend}"
     manifest = read_json(
         folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=hint
     )
@@ -87,12 +125,16 @@ def load_references(
         ("checkpoint", manifest.checkpoint, checkpoint),
         ("weights", manifest.identity, identity),
         ("workload", manifest.workload.digest, workload.digest),
+        *(
+            (each.what, each.recorded, each.here)
+            for each in differences(manifest.configuration, configuration)
+        ),
     )
     for what, found, wanted in expected:
         if found != wanted:
             raise ReferenceImageError(
                 f"{folder} was recorded for {what} {found}, this is {wanted}",
-                hint=f"perfsuite record-references {checkpoint}",
+                hint=mend,
             )
     shots = tuple(workload.shots())
     if len(manifest.images) != len(shots):
@@ -105,6 +147,77 @@ def load_references(
     return References(images, tuple(latents.values()), pixels, folder, manifest.environment)
 
 
+@dataclass
+class Making:
+    """References in the making: nothing is written before all of them are sound.
+
+    Attributes:
+        workload: that they are made for.
+        checkpoint: names the checkpoint.
+        files: contents by file name.
+    """
+
+    workload: Workload
+    checkpoint: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    _latents: dict[str, Latents] = field(default_factory=dict)
+    _pixels: dict[str, Pixels] = field(default_factory=dict)
+
+    def add(self, image: GeneratedImage) -> None:
+        """Look at an image and keep it.
+
+        Raises:
+            ReferenceImageError: it is not finite, black, flat, saturated or of another size.
+        """
+        self._check(image)
+        index = image.shot.index
+        self.files[f"{index:02d}.png"] = encode_png(image.pixels)
+        # safetensors writes an array's memory as it lies, whatever its strides say.
+        self._latents[str(index)] = np.ascontiguousarray(image.latents)
+        if image.shot in exactness_shots(self.workload):
+            self._pixels[str(index)] = np.ascontiguousarray(image.pixels)
+
+    def compare(self, again: GeneratedImage) -> None:
+        """See that an image that was made a second time is what it was the first time.
+
+        Raises:
+            ReferenceImageError: it is another one.
+        """
+        self._check(again)
+        found = psnr_db(again.pixels, self._pixels[str(again.shot.index)])
+        if not found >= AGREEMENT_DB:
+            self._refuse(again.shot, f"comes out differently when made twice ({found:.1f} dB)")
+
+    def finish(self) -> None:
+        """Add the tensors, once all images are there.
+
+        Raises:
+            ReferenceImageError: there is not one image for each shot.
+        """
+        shots = tuple(self.workload.shots())
+        if len(self._latents) != len(shots):
+            raise ReferenceImageError(
+                f"{len(self._latents)} images were made for {len(shots)} references",
+                hint=f"perfsuite record-references {self.checkpoint}",
+            )
+        self.files[LATENTS] = save_tensors(self._latents)
+        self.files[PIXELS] = save_tensors(self._pixels)
+
+    def _check(self, image: GeneratedImage) -> None:
+        height, width = self.workload.height, self.workload.width
+        faults = visible_faults(image.pixels, image.latents, height=height, width=width)
+        if not faults and not image.finite:
+            faults = ("another image of the batch is NaN or infinite",)
+        if faults:
+            self._refuse(image.shot, "is no reference: " + ", ".join(faults))
+
+    def _refuse(self, shot: Shot, why: str) -> None:
+        raise ReferenceImageError(
+            f"fp32's image of '{shot.prompt}', seed {shot.seed}, {why}",
+            hint=f"mend the weights of '{self.checkpoint}' or the libraries; nothing was recorded",
+        )
+
+
 def record_references(
     folder: Path,
     *,
@@ -113,35 +226,63 @@ def record_references(
     workload: Workload,
     environment: Environment,
     images: Iterable[GeneratedImage],
+    again: Callable[[Shot], GeneratedImage],
     progress: Callable[[int], None] = lambda done: None,
+    configuration: Configuration | None = None,
+    options: str = "",
 ) -> References:
-    """Store images as they are made, and the manifest when all are there.
+    """Make images, and store them when all are there and sound; until then old ones stay.
+
+    Args:
+        folder: where they go.
+        checkpoint: names the checkpoint.
+        identity: of its weights.
+        workload: the quality workload.
+        environment: where they are made.
+        images: one for each shot, made while they are taken.
+        again: makes a shot's image once more.
+        progress: told how many are made.
+        configuration: of the checkpoint; None where it is not known.
+        options: of the command that records this workload, for hints.
 
     Raises:
+        ReferenceImageError: an image is no reference, or two makings of one differ.
         OutputError: the folder cannot be written.
     """
-    files, latents, pixels = [], {}, {}
-    kept = {shot.index for shot in exactness_shots(workload)}
+    check_outputs(folder / MANIFEST)
+    making = Making(workload, checkpoint)
     with deterministically():
-        for image in images:
-            files.append(_store(folder, f"{image.shot.index:02d}.png", encode_png(image.pixels)))
-            # safetensors writes an array's memory as it lies, whatever its strides say.
-            latents[str(image.shot.index)] = np.ascontiguousarray(image.latents)
-            if image.shot.index in kept:
-                pixels[str(image.shot.index)] = np.ascontiguousarray(image.pixels)
-            progress(len(files))
-    manifest = Manifest(
-        SCHEMA,
-        checkpoint,
-        identity,
-        workload,
-        environment,
-        tuple(files),
-        _store(folder, LATENTS, save_tensors(latents)),
-        _store(folder, PIXELS, save_tensors(pixels)),
+        for done, image in enumerate(images, start=1):
+            making.add(image)
+            progress(done)
+        making.finish()
+        making.compare(again(exactness_shots(workload)[0]))
+    with locked(folder):
+        old = _listed(folder)
+        stored = [_store(folder, name, content, old) for name, content in making.files.items()]
+        *pictures, latents, pixels = stored
+        manifest = Manifest(
+            SCHEMA,
+            checkpoint,
+            identity,
+            workload,
+            environment,
+            tuple(pictures),
+            latents,
+            pixels,
+            configuration,
+        )
+        write_json(folder / MANIFEST, manifest)
+        for name in old.keys() - {file.name for file in stored}:
+            (folder / name).unlink(missing_ok=True)
+    return load_references(
+        folder,
+        checkpoint=checkpoint,
+        identity=identity,
+        workload=workload,
+        configuration=configuration,
+        options=options,
     )
-    write_json(folder / MANIFEST, manifest)
-    return load_references(folder, checkpoint=checkpoint, identity=identity, workload=workload)
 
 
 def _decode(content: bytes) -> Pixels:
@@ -150,9 +291,26 @@ def _decode(content: bytes) -> Pixels:
     return pixels
 
 
-def _store(folder: Path, name: str, content: bytes) -> StoredFile:
+def _listed(folder: Path) -> dict[str, str]:
+    """Digests of the files of the references that are there, by name; empty if there are none."""
+    try:
+        manifest = read_json(
+            folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=""
+        )
+    except ReferenceImageError:
+        return {}
+    files = (*manifest.images, manifest.latents, manifest.pixels)
+    return {file.name: file.sha256 for file in files}
+
+
+def _store(folder: Path, name: str, content: bytes, old: dict[str, str]) -> StoredFile:
+    """Write a file beside those of the old references, which are whole until they are replaced."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    if old.get(name, sha256) != sha256:
+        path = PurePath(name)
+        name = f"{path.stem}-{sha256[:8]}{path.suffix}"
     write_whole(folder / name, content)
-    return StoredFile(name, hashlib.sha256(content).hexdigest())
+    return StoredFile(name, sha256)
 
 
 def _read_tensors(
@@ -171,9 +329,9 @@ def _read_tensors(
 def _read_checked(folder: Path, file: StoredFile, hint: str) -> bytes:
     path = folder / file.name
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        problem = f"reference {path} cannot be read ({error.strerror})"
+        content = read_file(path)
+    except (OSError, ValueError) as error:
+        problem = f"reference {path} cannot be read ({why(error)})"
         raise ReferenceImageError(problem, hint=hint) from None
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise ReferenceImageError(f"reference {path} is not what its manifest lists", hint=hint)

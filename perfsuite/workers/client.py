@@ -44,6 +44,14 @@ class OutOfDeviceMemory(ArmFailed):
     """The accelerator's memory is too small for what is on it."""
 
 
+class LibrariesBroken(ArmFailed):
+    """The libraries under test are there, and do not import together."""
+
+
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+"""Signals by which code ends itself, unlike those that others send."""
+
+
 class Worker(Protocol):
     """One start of one arm. Every method may raise ArmFailed or WorkerFailed."""
 
@@ -52,6 +60,7 @@ class Worker(Protocol):
 
         Raises:
             EnvironmentBroken: it cannot work.
+            LibrariesBroken: it is the treatment and its libraries do not import.
         """
 
     def build(self, request: Build) -> Built:
@@ -162,8 +171,16 @@ class WorkerProcess:
         try:
             hello = self._expect(Hello, self._timeouts.start_s)
         except ArmFailed as error:
+            if isinstance(error, LibrariesBroken) and error.treatment:
+                raise
             problem = f"perfsuite cannot work with {self._launch.python} ({error.problem})"
             raise EnvironmentBroken(problem, hint=hint) from None
+        except WorkerFailed as error:
+            if -(self._process.poll() or 0) not in _CRASHES:
+                raise
+            if self._launch.name is Arm.TREATMENT:
+                raise LibrariesBroken(error.problem, hint=error.hint, treatment=True) from None
+            raise EnvironmentBroken(error.problem, hint=hint) from None
         own = (self._launch.source / "perfsuite").resolve()
         if Path(hello.source) != own:
             problem = f"{self._launch.python} runs the perfsuite of {hello.source}, not {own}"
@@ -227,9 +244,11 @@ class WorkerProcess:
         except EOFError:
             raise self._died() from None
         if isinstance(reply, Failed):
-            kind = OutOfDeviceMemory if reply.out_of_memory else ArmFailed
+            said, kind = reply.error, OutOfDeviceMemory if reply.out_of_memory else ArmFailed
+            if reply.of_libraries:
+                said, kind = f"its libraries do not import ({said})", LibrariesBroken
             raise kind(
-                reply.error,
+                said,
                 hint=f"its log is {self._launch.log}",
                 treatment=self._launch.name is Arm.TREATMENT,
             )
@@ -250,7 +269,7 @@ class WorkerProcess:
 
 @dataclass
 class FakeWorker:
-    """A arm for tests: says what it was told to, and notes what it was asked.
+    """An arm for tests: says what it was told to, and notes what it was asked.
 
     Attributes:
         name: which arm it is.

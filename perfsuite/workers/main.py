@@ -6,12 +6,17 @@ safe: libraries print while they are imported too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
+import signal
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from perfsuite.errors import head_of
+from perfsuite.libraries import import_libraries, is_missing
 
 if TYPE_CHECKING:
     from perfsuite.workers.server import Workbench
@@ -33,6 +38,26 @@ def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
+def end_with_the_gate(requests: BinaryIO) -> threading.Thread:
+    """End this process and all that it has started once nobody can send requests any more.
+
+    A gate that is killed cannot end its workers, and one that compiles does not look for requests.
+    The thread sleeps in the kernel until then, and takes nothing from a sample.
+    """
+    pipe = select.poll()
+    pipe.register(requests, 0)  # hanging up is told of unasked
+
+    def watch() -> None:
+        pipe.poll()
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
 def main(make_bench: Callable[[], Workbench] | None = None) -> None:
     """Serve whoever started this process; what cannot even be imported is said, too.
 
@@ -40,19 +65,26 @@ def main(make_bench: Callable[[], Workbench] | None = None) -> None:
         make_bench: called once the libraries are imported; None for the gate's own workbench.
     """
     requests, replies = take_over_pipes()
+    of_libraries = True
+    ending = end_with_the_gate(requests)
     try:
-        from perfsuite.libraries import import_libraries
-
         import_libraries()
+        of_libraries = False
         from perfsuite.workers.server import Workbench, serve
 
         bench = make_bench() if make_bench else Workbench()
     except Exception as error:
         # By hand: the library that writes the other replies may be what is missing.
-        failed = {"message": "Failed", "error": head_of(error)}
+        failed = {
+            "message": "Failed",
+            "error": head_of(error),
+            "of_libraries": of_libraries and not is_missing(error),
+        }
         replies.write(json.dumps(failed).encode() + b"\n")
         return
-    serve(requests, replies, bench)
+    with contextlib.suppress(SystemExit):  # the gate went in the middle of an image
+        serve(requests, replies, bench)
+    ending.join(timeout=5)
 
 
 if __name__ == "__main__":

@@ -178,10 +178,12 @@ class Failed(Message, frozen=True):
     Attributes:
         error: its type and first line.
         out_of_memory: whether the device's memory was too small.
+        of_libraries: whether the libraries under test are there and do not import.
     """
 
     error: str
     out_of_memory: bool = False
+    of_libraries: bool = False
 
 
 Request = Build | WarmUp | Begin | TakeTurn | MakeImages | Finish
@@ -208,7 +210,7 @@ def decode_request(line: bytes) -> Request:
 class Channel:
     """The gate's end of a worker's pipes: sends requests, waits for replies, never for ever.
 
-    Waiting is sleeping: nothing may spin while a arm takes its sample.
+    Waiting is sleeping: nothing may spin while an arm takes its sample.
 
     Args:
         name: of the worker, for people.

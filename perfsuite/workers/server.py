@@ -11,17 +11,16 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import torch
 from safetensors.numpy import save_file
 
 import perfsuite
-from perfsuite.checkpoints import Checkpoint, find_checkpoint
+from perfsuite.checkpoints import find_checkpoint
 from perfsuite.device import find_device
+from perfsuite.environment import installed_versions
 from perfsuite.errors import head_of
 from perfsuite.images.generate import generate, run
 from perfsuite.ladder import BuiltTier, build_tier, find_tiers
@@ -49,6 +48,7 @@ from perfsuite.workers.protocol import (
     decode_request,
     encode,
 )
+from perfsuite.workload import Workloads
 
 WARMUP = WarmupRule(20.0)
 Pause = Callable[[Turn], None]
@@ -110,10 +110,11 @@ class Workbench:
             torch.set_num_threads(request.threads)
         device = find_device(request.device)
         (tier,) = find_tiers([request.tier])
-        built = build_tier(tier, _checkpoint(request), device)
+        workloads = Workloads(request.latency, request.quality)
+        built = build_tier(tier, find_checkpoint(request.checkpoint), device, workloads=workloads)
         self._tier = built
-        shot = next(request.latency.shots())
-        self._image = lambda **options: run(built.pipeline, request.latency, shot, **options)
+        shot = next(built.latency.shots())
+        self._image = lambda **options: run(built.pipeline, built.latency, shot, **options)
         first_image_s = device.timed(self._image)[0]
         self._graphs_at_first = compiled_graphs()
         used, free = _device_memory() if device.is_accelerator else (None, None)
@@ -147,13 +148,12 @@ class Workbench:
             return Turn(device.timed(self._image)[0], done=True)
         start = time.perf_counter()
 
-        def rest(_: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        def rest(step: int) -> None:
             nonlocal start
             pause(Turn(time.perf_counter() - start, done=False))
             start = time.perf_counter()
-            return tensors
 
-        self._image(callback_on_step_end=rest)
+        self._image(on_step=rest)
         return Turn(time.perf_counter() - start, done=True)
 
     def _finish(self) -> Finished:
@@ -170,7 +170,7 @@ class Workbench:
 
     def _make_images(self, path: Path) -> ImagesMade:
         built = self._built
-        workload = built.checkpoint.quality
+        workload = built.quality
         images = [generate(built.pipeline, workload, shot) for shot in workload.shots()]
         # safetensors writes an array's memory as it lies, whatever its strides say: hence copies.
         tensors = {f"pixels {image.shot.index}": image.pixels.copy("C") for image in images}
@@ -190,10 +190,9 @@ def stay_on(cores: tuple[int, ...]) -> None:
 
 def describe() -> Hello:
     """What this worker is."""
-    packages = {each.metadata["Arm"]: each.version for each in metadata.distributions()}
     source = Path(perfsuite.__file__).resolve().parent
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return Hello(str(source), sys.prefix, python, packages)
+    return Hello(str(source), sys.prefix, python, installed_versions())
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
@@ -212,12 +211,6 @@ def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
         with quietly():
             reply = bench.answer(decode_request(line), pause)
         replies.write(encode(reply))
-
-
-def _checkpoint(request: Build) -> Checkpoint:
-    """The checkpoint, with the work that the gate has set for both arms."""
-    found = find_checkpoint(request.checkpoint)
-    return replace(found, latency=request.latency, quality=request.quality)
 
 
 def _device_memory() -> tuple[int, int | None]:

@@ -10,5 +10,5 @@ from perfsuite.results.verdict import Verdict
 
 
 @pytest.mark.perf
-def test_latency(latency_verdict: Verdict, enforce: Callable[[object], None]) -> None:
-    enforce(latency_verdict)
+def test_latency(perf_latency_verdict: Verdict, perf_enforce: Callable[[object], None]) -> None:
+    perf_enforce(perf_latency_verdict)

@@ -10,5 +10,5 @@ from perfsuite.results.verdict import Verdict
 
 
 @pytest.mark.perf
-def test_exactness(exactness_verdict: Verdict, enforce: Callable[[object], None]) -> None:
-    enforce(exactness_verdict)
+def test_exactness(perf_exactness_verdict: Verdict, perf_enforce: Callable[[object], None]) -> None:
+    perf_enforce(perf_exactness_verdict)

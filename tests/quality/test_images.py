@@ -10,5 +10,5 @@ from perfsuite.results.verdict import Verdict
 
 
 @pytest.mark.perf
-def test_images(quality_verdict: Verdict, enforce: Callable[[object], None]) -> None:
-    enforce(quality_verdict)
+def test_images(perf_quality_verdict: Verdict, perf_enforce: Callable[[object], None]) -> None:
+    perf_enforce(perf_quality_verdict)

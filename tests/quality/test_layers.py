@@ -10,5 +10,5 @@ from perfsuite.results.verdict import Verdict
 
 
 @pytest.mark.perf
-def test_layers(layers_verdict: Verdict, enforce: Callable[[object], None]) -> None:
-    enforce(layers_verdict)
+def test_layers(perf_layers_verdict: Verdict, perf_enforce: Callable[[object], None]) -> None:
+    perf_enforce(perf_layers_verdict)

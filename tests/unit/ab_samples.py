@@ -26,8 +26,9 @@ from perfsuite.results.ab import (
 from perfsuite.results.images import Change, ImageEvidence, ImageScore, Thresholds
 from perfsuite.results.machine import Conditions
 from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.picture_reasons import Missed, ThresholdsMissed
 from perfsuite.results.policy import PairedPolicy
-from perfsuite.results.reasons import Missed, Reason, ThresholdsMissed
+from perfsuite.results.reasons import Reason
 from perfsuite.results.samples import PeakMemory
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workers.client import FakeWorker

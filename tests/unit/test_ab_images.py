@@ -9,7 +9,7 @@ from perfsuite.images.references import references_of
 from perfsuite.judge.images import REFERENCE_THRESHOLDS
 from perfsuite.ladder import find_tiers
 from perfsuite.report.messages import say
-from perfsuite.results.reasons import ControlAtFault
+from perfsuite.results.picture_reasons import ControlAtFault
 from perfsuite.results.verdict import Metric, Outcome
 from tests.unit.ab_samples import WORK, image
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
 
-from perfsuite.checkpoints import Checkpoint
+from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.checkpoints.folder import FolderSource
 from perfsuite.cli.commands import main
+from perfsuite.ladder import table
 
 
 @pytest.fixture
@@ -29,6 +32,28 @@ def test_tiers_prints_what_each_row_adds_within_80_columns(
     for text in ("fp32, published 7.36 s", "int8 on fused-qkv", "+ dynamic_int8", "bfloat16"):
         assert text in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 80
+
+
+def test_tiers_prints_those_of_the_folders_conftest(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
+    Path("conftest.py").write_text(
+        "from perfsuite import Tier, register_tier\n"
+        "print('said while importing')\n"
+        "register_tier(Tier('of-ours', 'fp32', (), why='for a test'))\n"
+    )
+    result = runner.invoke(main, ["tiers"])
+    assert result.exit_code == 0, result.output
+    assert "of-ours on fp32" in result.output
+    assert "said while importing" not in result.output
+
+
+def test_a_conftest_that_cannot_be_read_is_one_line(runner: CliRunner) -> None:
+    Path("conftest.py").write_text("raise ValueError('no such luck')\n")
+    result = runner.invoke(main, ["tiers"])
+    assert result.exit_code == 2
+    assert "cannot be read (ValueError: no such luck): mend its conftest.py" in result.output
 
 
 def test_references_are_recorded_with_their_manifest(runner: CliRunner, quick: Checkpoint) -> None:
@@ -68,34 +93,17 @@ def test_an_unknown_checkpoint_is_a_usage_error(runner: CliRunner) -> None:
     assert "unknown checkpoint 'nowhere'" in result.output
 
 
-def test_record_runs_fresh_processes_the_first_of_which_replaces(
-    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+def test_references_of_weights_with_a_nan_are_refused_and_nothing_is_written(
+    runner: CliRunner, libraries: None, tmp_path: Path
 ) -> None:
-    commands: list[list[str]] = []
-
-    def ended_well(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(subprocess, "run", ended_well)
-    result = runner.invoke(main, ["record", "--runs", "3", "--perf-tiers", "fp32"])
-    assert result.exit_code == 0, result.output
-    updates = [next(word for word in each if "update" in word) for each in commands]
-    assert updates == ["--perf-update=replace", "--perf-update=add", "--perf-update=add"]
-    assert all(each[-2:] == ["--perf-tiers", "fp32"] for each in commands)
-
-
-def test_record_stops_with_the_first_run_that_fails(
-    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands: list[list[str]] = []
-
-    def ended_badly(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 4)
-
-    monkeypatch.setattr(subprocess, "run", ended_badly)
-    result = runner.invoke(main, ["record"])
-    assert result.exit_code == 4
-    assert len(commands) == 1
-    assert "run 1 ended with pytest's exit code 4" in result.output
+    folder = tmp_path / "broken"
+    shutil.copytree(find_checkpoint("pocket").source.folder, folder)  # type: ignore[attr-defined]
+    (weights,) = (folder / "vae").glob("*.safetensors")
+    tensors = load_file(weights)
+    name = next(each for each in tensors if each.startswith("decoder.conv_out"))
+    tensors[name].reshape(-1)[0] = np.nan
+    save_file(tensors, weights)
+    result = runner.invoke(main, ["record-references", str(folder)])
+    assert result.exit_code == 2
+    assert "is no reference: pixels are NaN or infinite" in result.output
+    assert not list(Path().rglob("manifest.json"))

@@ -47,7 +47,7 @@ def index(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(SUMMARY_VARIABLE, raising=False)
     monkeypatch.setitem(registry._CHECKPOINTS, "pocket", replace(quick, name="pocket"))
-    monkeypatch.setattr(environments, "_held_equal", lambda spec: [])
+    monkeypatch.setattr(environments, "held_equal", lambda named: ())
 
     def seconds_in(python: Path) -> float:
         return 1.3 if installed_version(python, "tiny") >= FIRST_BAD else 1.0

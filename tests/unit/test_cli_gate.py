@@ -22,6 +22,7 @@ from perfsuite.cli.common import SUMMARY_VARIABLE
 from perfsuite.environments.builder import Environments
 from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
 from perfsuite.results.ab import Arm, GateRecord, load_gate
+from perfsuite.workers.client import LibrariesBroken
 from tests.unit.ab_samples import Opener, busy
 
 
@@ -61,6 +62,9 @@ def the_record(folder: Path) -> GateRecord:
 
 BAD_GRAPH = ArmFailed("RuntimeError: bad graph", hint="read its log", treatment=True)
 DIED = WorkerFailed("the treatment worker died", hint="read its log")
+TORN = LibrariesBroken(
+    "its libraries do not import (ImportError: undefined symbol)", hint="", treatment=True
+)
 NO_DIFFUSERS = EnvironmentBroken("no diffusers", hint="install it")
 
 
@@ -71,6 +75,7 @@ NO_DIFFUSERS = EnvironmentBroken("no diffusers", hint="install it")
         (Opener(), 0, "passed: the treatment is no worse"),
         (Opener(1.0, 1.5), 1, "bf16 1 s 1.5 s"),
         (of_treatment("build", BAD_GRAPH), 1, "bf16: treatment: RuntimeError: bad graph"),
+        (of_treatment("start", TORN), 1, "do not import (ImportError: undefined symbol)"),
         (Opener(swing=0.2), 3, "inconclusive"),
         (Opener(1.0, 1.5, both_finished=busy(1.9)), 3, "inconclusive: what was measured"),
         (of_treatment("turn", DIED), 4, "the treatment worker died"),
@@ -97,6 +102,9 @@ def test_the_exit_code_tells_what_was_found(
         (("--budget", "0"), "cannot be '0'"),
         (("--checkpoint", "nowhere"), "unknown checkpoint 'nowhere'"),
         (("--device", "abacus"), "no 'abacus' device"),
+        (("--size", "100x100"), "cannot be '100x100'"),
+        (("--steps", "none"), "cannot be 'none'"),
+        (("--workload", "large"), "unknown workload 'large'"),
     ],
 )
 def test_wrong_usage_is_said_before_anything_starts(
@@ -135,6 +143,52 @@ def test_markdown_goes_to_its_file_and_to_the_jobs_summary(
     text = (tmp_path / "gate.md").read_text()
     assert text.startswith("### perfsuite gate: passed")
     assert summary.read_text() == f"before\n{text}"
+
+
+@pytest.mark.usefixtures("small_pocket")
+def test_libraries_that_do_not_import_are_a_regression_on_every_tier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: dict[tuple[str, str], BaseException] = {
+        (tier, "start"): TORN for tier in ("fp32", "bf16")
+    }
+    played(monkeypatch, Opener(errors={Arm.TREATMENT: errors}))
+    assert gate("--tiers", "fp32,bf16").exit_code == 1
+    failures = [tier.failure for tier in the_record(tmp_path).tiers]
+    assert [each.is_regression for each in failures if each] == [True, True]
+
+
+@pytest.mark.usefixtures("small_pocket")
+@pytest.mark.parametrize("treatment_s", [1.0, 1.5])
+def test_no_failure_to_publish_changes_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, treatment_s: float
+) -> None:
+    monkeypatch.setenv(SUMMARY_VARIABLE, "/nonexistent/s")
+    played(monkeypatch, Opener(1.0, treatment_s))
+    result = gate()
+    assert result.exit_code == (0 if treatment_s == 1.0 else 1)
+    assert result.output.count("warning: $GITHUB_STEP_SUMMARY /nonexistent/s cannot be writ") == 1
+
+
+@pytest.mark.usefixtures("small_pocket")
+def test_a_compiler_that_cannot_compile_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "cxx"
+    compiler.write_text(
+        "#!/bin/sh\necho 'x.cpp:1:10: fatal error: Python.h: No such file' >&2\nexit 1\n"
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    opener = Opener()
+    played(monkeypatch, opener)
+    result = gate("--tiers", "compile")
+    assert result.exit_code == 2
+    assert "(fatal error: Python.h: No such file): install Python's headers" in result.output
+    assert "--tiers fp32,bf16,sdpa" in result.output
+    assert "--perf-" not in result.output
+    assert opener.events == []
+    assert gate("--tiers", "fp32").exit_code == 0
 
 
 @pytest.mark.usefixtures("small_pocket")

@@ -16,7 +16,7 @@ from perfsuite.report.console import render_console
 from perfsuite.report.markdown import render_markdown
 from perfsuite.results.images import ImageScore, LayerScore, LayerThresholds, Thresholds
 from perfsuite.results.verdict import Metric, Outcome, Verdict
-from perfsuite.selftest.quality.faults import Stage
+from perfsuite.selftest.quality.fault import Stage
 from perfsuite.selftest.quality.report import cells, margin_db, quality_document, summary
 from perfsuite.selftest.quality.trial import Report, Trial
 

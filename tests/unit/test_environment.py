@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,19 @@ def git(folder: Path, *arguments: str) -> None:
     identity = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.invalid")
     command = ["git", "-C", str(folder), *identity, *arguments]
     subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("text", [None, "", "Name: torchao\n", "Version: 9.9\n"])
+def test_a_half_removed_package_is_passed_over(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = installed_packages()
+    left = tmp_path / "torchao-9.9.dist-info"
+    left.mkdir()
+    if text is not None:
+        (left / "METADATA").write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert installed_packages() == before
 
 
 def test_a_folder_outside_a_checkout_has_no_revision(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.environments.spec import Interpreter, Requirements, parse_spec
+from perfsuite.environments.spec import Interpreter, Requirements, name_of, parse_spec
 from perfsuite.errors import SettingsError
 
 
@@ -51,6 +51,72 @@ def test_a_wheel_is_a_requirement(tmp_path: Path) -> None:
     wheel = tmp_path / "torch-2.14.1-py3-none-any.whl"
     wheel.touch()
     assert parse_spec(str(wheel)) == Requirements((str(wheel),))
+
+
+def project(folder: Path, about: str = '[project]\nname = "Tiny_Thing"\n') -> Path:
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(about)
+    return folder
+
+
+def test_a_projects_folder_is_a_requirement_alone_or_beside_others(tmp_path: Path) -> None:
+    folder = project(tmp_path / "tiny")
+    assert parse_spec(str(folder)) == Requirements((str(folder),))
+    assert parse_spec(f"torch==2.14.1 {folder}") == Requirements(("torch==2.14.1", str(folder)))
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    (folder / "pyvenv.cfg").touch()
+    assert parse_spec(str(folder)) == Interpreter(folder / "bin" / "python")
+
+
+@pytest.mark.parametrize(
+    ("text", "package"),
+    [
+        ("git+https://x.org/tiny", "git+https://x.org/tiny"),
+        ("git+https://x.org/tiny@v1#egg=tiny", "git+https://x.org/tiny@v1#egg=tiny"),
+        ("tiny @ git+https://x.org/tiny@v1", "tiny @ git+https://x.org/tiny@v1"),
+        ("'tiny @ git+https://x.org/tiny'", "tiny @ git+https://x.org/tiny"),
+        ("tiny@git+https://x.org/tiny", "tiny@git+https://x.org/tiny"),
+        (
+            "tiny[fast] @ https://x.org/t-1-py3-none-any.whl",
+            "tiny[fast] @ https://x.org/t-1-py3-none-any.whl",
+        ),
+        ("https://x.org/tiny-1-py3-none-any.whl", "https://x.org/tiny-1-py3-none-any.whl"),
+    ],
+)
+def test_a_url_is_a_requirement_with_a_name_or_without(text: str, package: str) -> None:
+    assert parse_spec(f"{text} --pre six") == Requirements((package, "six"), ("--pre",))
+
+
+def test_files_may_be_named_by_url(tmp_path: Path) -> None:
+    wheel = tmp_path / "tiny-1-py3-none-any.whl"
+    wheel.touch()
+    named = f"tiny @ {wheel.as_uri()}"
+    assert parse_spec(named) == Requirements((named,))
+    with pytest.raises(SettingsError, match="does not exist"):
+        parse_spec(f"tiny @ {(tmp_path / 'none.whl').as_uri()}")
+
+
+def test_a_requirement_tells_its_name_where_it_can(tmp_path: Path) -> None:
+    nameless = project(tmp_path / "dynamic", "[build-system]\n")
+    for package, name in (
+        ("Tiny_Thing>=1", "tiny-thing"),
+        ("tiny @ git+https://x.org/other", "tiny"),
+        ("tiny @ https://x.org/other-1-py3-none-any.whl", "tiny"),
+        ("git+https://x.org/other#egg=tiny", "tiny"),
+        ("https://x.org/Tiny-1-py3-none-any.whl", "tiny"),
+        (str(project(tmp_path / "named")), "tiny-thing"),
+        ("git+https://x.org/tiny", None),
+        (str(nameless), None),
+    ):
+        assert name_of(package) == name, package
+
+
+def test_a_wheel_of_another_name_is_refused(tmp_path: Path) -> None:
+    wheel = tmp_path / "torch.whl"
+    wheel.touch()
+    with pytest.raises(SettingsError, match=r"is no wheel .*keep the name of its file"):
+        parse_spec(str(wheel))
 
 
 @pytest.mark.parametrize(

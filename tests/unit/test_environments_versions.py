@@ -56,6 +56,17 @@ def test_the_first_package_of_either_end_is_bisected() -> None:
         package_of(HERE, HERE)
 
 
+def test_what_does_not_say_its_name_cannot_be_bisected() -> None:
+    nameless = requirements("git+https://x.org/tiny")
+    assert pinned_version(nameless) is None
+    with pytest.raises(SettingsError, match=r"write it as 'NAME @ git\+https://x.org/tiny'"):
+        package_of(nameless, nameless)
+    named = requirements("tiny @ git+https://x.org/tiny")
+    assert package_of(requirements("tiny==1.0"), named) == "tiny"
+    assert pinned_version(named) is None
+    assert at_version(named, "1.1").packages == ("tiny==1.1",)
+
+
 def test_another_version_changes_the_first_package_only() -> None:
     spec = requirements("--index-url https://x torch==2.14.1 torchao==0.17.0")
     expected = Requirements(("torch==2.14.0", "torchao==0.17.0"), ("--index-url", "https://x"))

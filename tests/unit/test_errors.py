@@ -35,3 +35,11 @@ def test_a_hint_cannot_be_forgotten() -> None:
 
 def test_a_silent_hub_is_a_checkpoint_that_cannot_be_had() -> None:
     assert issubclass(HubUnreachable, CheckpointError)
+
+
+def test_a_message_is_one_line_however_long_and_broken_what_it_quotes() -> None:
+    error = PerfsuiteError("no key 'a\nb\0c\u2028d' in " + "x" * 10**6, hint="mend it")
+    assert str(error).startswith("no key 'a b c d' in xxx")
+    assert str(error).endswith(" …: mend it")
+    assert len(str(error)) < 1100
+    assert len(str(error).splitlines()) == 1

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from perfsuite.device import FakeDevice
 from perfsuite.errors import MeasurementError
 from perfsuite.selftest.latency.extra_work import ExtraWork
+from tests.unit.toy_family import StableDiffusionXLPipeline
 
 
 class Unet:
@@ -29,7 +29,7 @@ def counted(work: ExtraWork, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_fractions_of_a_unit_add_up_over_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     work = ExtraWork(torch.float32, FakeDevice())
     done = counted(work, monkeypatch)
-    pipeline: Any = SimpleNamespace(unet=Unet())
+    pipeline: Any = StableDiffusionXLPipeline(unet=Unet())
     work.units_per_call = 2.25
     with work.inside(pipeline):
         assert [pipeline.unet.forward(place) for place in range(4)] == [1, 2, 3, 4]
@@ -39,7 +39,7 @@ def test_fractions_of_a_unit_add_up_over_calls(monkeypatch: pytest.MonkeyPatch) 
 def test_the_unet_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     work = ExtraWork(torch.float32, FakeDevice())
     done = counted(work, monkeypatch)
-    pipeline: Any = SimpleNamespace(unet=Unet())
+    pipeline: Any = StableDiffusionXLPipeline(unet=Unet())
     work.units_per_call = 1.0
     with work.inside(pipeline):
         pass
@@ -51,7 +51,7 @@ def test_the_unet_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch) -> No
 def test_one_unit_stands_in_every_call_even_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     work = ExtraWork(torch.float32, FakeDevice())
     done = counted(work, monkeypatch)
-    pipeline: Any = SimpleNamespace(unet=Unet())
+    pipeline: Any = StableDiffusionXLPipeline(unet=Unet())
     with work.inside(pipeline):
         pipeline.unet.forward(1)
     assert done == [1]

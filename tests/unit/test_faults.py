@@ -21,8 +21,10 @@ from perfsuite.images.generate import generate
 from perfsuite.ladder import BuiltTier, build_tier
 from perfsuite.selftest import patches
 from perfsuite.selftest.quality import damage
-from perfsuite.selftest.quality.faults import FAULTS, HARMLESS, Fault, Stage
+from perfsuite.selftest.quality.fault import Fault, Stage
+from perfsuite.selftest.quality.faults import FAULTS, HARMLESS
 from perfsuite.selftest.quality.trial import quantised_tier
+from tests.unit.toy_family import StableDiffusionXLPipeline
 
 PLANTED = [fault for fault in FAULTS if fault.stage is not Stage.LAYERS]
 # These do their harm at a step that two steps do not have.
@@ -89,7 +91,7 @@ def test_a_hook_changes_the_output_and_goes_away() -> None:
 
 def test_attention_is_restored() -> None:
     original = F.scaled_dot_product_attention
-    pipeline = SimpleNamespace(unet=nn.Identity())
+    pipeline = StableDiffusionXLPipeline(unet=nn.Identity())
     with damage.scale_attention(2.0)(pipeline):
         assert F.scaled_dot_product_attention is not original
     assert F.scaled_dot_product_attention is original
@@ -126,7 +128,7 @@ def exact() -> Iterator[BuiltTier]:
 
 
 def picture(built: BuiltTier, batch_size: int = 1) -> Any:
-    work = dataclasses.replace(built.checkpoint.quality, batch_size=batch_size)
+    work = dataclasses.replace(built.quality, batch_size=batch_size)
     return generate(built.pipeline, work, next(work.shots()))
 
 

@@ -16,13 +16,14 @@ from perfsuite.images.calibration import (
     calibration_path,
     load_calibration,
     median_threshold,
+    save_tier,
 )
 from perfsuite.judge.images import judge_images
 from perfsuite.report.messages import say_all
 from perfsuite.results.images import Calibration, ImageScore, LayerScore
 from perfsuite.results.machine import Environment, Hardware
 from perfsuite.results.migrate import SCHEMA
-from perfsuite.results.reasons import ThresholdsMissed
+from perfsuite.results.picture_reasons import ThresholdsMissed
 from perfsuite.results.verdict import Outcome
 from perfsuite.session.calibrate import widened
 from perfsuite.storage import write_json
@@ -195,3 +196,30 @@ def test_a_damaged_file_is_refused_with_its_path_and_the_hint(tmp_path: Path) ->
 
 def test_thresholds_lie_under_the_hardwares_key_where_references_do() -> None:
     assert calibration_path(Path("b"), "sdxl", "a100") == Path("b/a100/quality/sdxl.json")
+
+
+def test_what_another_session_has_calibrated_meanwhile_stays(tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    mine = load(path)
+    assert mine is not None
+    measured = mine.tiers["bf16"]
+    save_tier(path, mine, "sdpa", measured)  # another session, which began before this one
+    assert set(save_tier(path, mine, "int8", measured).tiers) == {"bf16", "sdpa", "int8"}
+    found = load(path)
+    assert found is not None
+    assert set(found.tiers) == {"bf16", "sdpa", "int8"}
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_thresholds_of_other_weights_and_damaged_ones_make_room(
+    damaged: bool, tmp_path: Path
+) -> None:
+    path = stored(tmp_path)
+    mine = load(path)
+    assert mine is not None
+    other = dataclasses.replace(mine, identity="sha256:2")
+    write_json(path, other)
+    if damaged:
+        path.write_bytes(path.read_bytes()[:100])
+    assert set(save_tier(path, mine, "int8", mine.tiers["bf16"]).tiers) == {"bf16", "int8"}
+    assert load(path) is not None

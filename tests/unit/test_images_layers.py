@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +19,9 @@ from perfsuite.images.layers import (
 from perfsuite.judge.layers import judge_layers
 from perfsuite.report.messages import describe, say_all
 from perfsuite.results.images import LayerScore, LayerThresholds
-from perfsuite.results.reasons import LayersMissed, NothingChecked
+from perfsuite.results.picture_reasons import LayersMissed, NothingChecked
 from perfsuite.results.verdict import Metric, Outcome
+from tests.unit.toy_family import StableDiffusionXLPipeline
 
 THRESHOLDS = LayerThresholds("calibrated on 2 layers", relative_error=0.02, gain_error=0.005)
 
@@ -102,7 +102,7 @@ def test_a_check_of_quantised_layers_that_finds_none_is_broken_and_no_pass() -> 
 def tiny_pipeline() -> Any:
     torch.manual_seed(0)
     unet = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 8))
-    return SimpleNamespace(unet=unet.eval(), vae=nn.Sequential(nn.Linear(8, 8)).eval())
+    return StableDiffusionXLPipeline(unet=unet.eval(), vae=nn.Sequential(nn.Linear(8, 8)).eval())
 
 
 def test_activations_are_kept_of_the_calls_that_are_asked_for() -> None:

@@ -8,10 +8,14 @@ import re
 import numpy as np
 import pytest
 
+from perfsuite.errors import SettingsError
 from perfsuite.images.metrics import (
+    SSIM_WINDOW_PX,
+    check_scorable,
     latent_cosine,
     mean_absolute_difference,
     psnr_db,
+    ssim,
     visible_faults,
 )
 
@@ -98,3 +102,16 @@ def test_latents_that_are_not_finite_are_named_whatever_the_image_shows() -> Non
     latents = noise(4, 2, 2)
     latents[0, 0, 0] = np.inf
     assert faults_of(noise(16, 16, 3), latents) == ("latents are NaN or infinite",)
+
+
+@pytest.mark.parametrize("side", [10, 11])
+def test_the_smallest_image_that_is_let_through_is_the_smallest_that_ssim_takes(side: int) -> None:
+    image = noise(side, 64, 3)
+    if side < SSIM_WINDOW_PX:
+        with pytest.raises(SettingsError, match="64x10 pixels are smaller"):
+            check_scorable(side, 64)
+        with pytest.raises(ValueError, match="win_size"):
+            ssim(image, image)
+    else:
+        check_scorable(side, 64)
+        assert ssim(image, image) == pytest.approx(1.0)

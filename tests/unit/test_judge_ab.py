@@ -9,11 +9,10 @@ import pytest
 from perfsuite.judge.ab import compile_seconds, judge_tier, paired_blocks
 from perfsuite.judge.paired import judge_paired
 from perfsuite.results.ab import Arm, BlockRecord, TierGate
+from perfsuite.results.picture_reasons import AgainstControl, ControlAtFault
 from perfsuite.results.policy import PairedPolicy
 from perfsuite.results.reasons import (
-    AgainstControl,
     BlockUnfinished,
-    ControlAtFault,
     CountChanged,
     MemoryUnknown,
     NoStartMeasured,

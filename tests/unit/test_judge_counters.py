@@ -17,13 +17,8 @@ from perfsuite.judge.counters import (
 from perfsuite.judge.images import judge_images
 from perfsuite.report.messages import say_all
 from perfsuite.results.images import Thresholds
-from perfsuite.results.reasons import (
-    AgainstControl,
-    ControlAtFault,
-    CountChanged,
-    ImageFaults,
-    MemoryUnknown,
-)
+from perfsuite.results.picture_reasons import AgainstControl, ControlAtFault, ImageFaults
+from perfsuite.results.reasons import CountChanged, MemoryUnknown
 from perfsuite.results.verdict import Metric, Outcome, gravest
 from tests.unit.ab_samples import damage, images_verdict
 

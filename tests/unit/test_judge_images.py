@@ -22,7 +22,7 @@ from perfsuite.results.images import (
     ThresholdCheck,
     Thresholds,
 )
-from perfsuite.results.reasons import (
+from perfsuite.results.picture_reasons import (
     ImageFaults,
     NothingChecked,
     ReferencesUnchecked,

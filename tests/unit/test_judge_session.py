@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -153,7 +154,7 @@ def test_another_probe_does_not_compare_and_leaves_no_share_of_the_rate() -> Non
 
 def test_runs_that_must_not_be_compared_with_say_why() -> None:
     why = Incomparable("threads", "2", "1")
-    judge = judge_of({"fp32": Recorded((quiet_run(0),), missing=why)})
+    judge = replace(judge_of({"fp32": Recorded((quiet_run(0),))}), refused={"fp32": why})
     verdict = judge.judge("fp32", quiet_run(MUCH_SLOWER), QUIET)
     assert (verdict.outcome, verdict.reasons) == (Outcome.NO_BASELINE, (why,))
     assert verdict.change is None

@@ -30,6 +30,7 @@ from perfsuite.ladder import (
     table,
     tiers,
 )
+from tests.unit.toy_family import StableDiffusionXLPipeline
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,7 +51,7 @@ def names(ordered: tuple[Change, ...]) -> list[str]:
 
 
 def test_the_ladder_is_the_tutorials() -> None:
-    published = {each.name: each.published_s for each in tiers()}
+    published = {each.name: each.published.seconds for each in tiers() if each.published}
     assert published == dict(zip(ORDER, (7.36, 4.63, 3.31, 2.54, 2.52, 2.43), strict=True))
 
 
@@ -69,7 +70,7 @@ def test_order_is_load_then_modules_then_compile_and_within_them_the_ladders() -
         "dynamic_int8",
         "channels_last",
         "inductor_flags",
-        "compile_unet_and_vae",
+        "compile_denoiser_and_decoder",
         "inductor_int8_flags",
     ]
 
@@ -239,15 +240,12 @@ def test_compile_mode_is_chosen_by_device(
         asked.append(options)
         return module
 
-    class Pipeline:
-        unet = nn.Identity()
-        vae = nn.Identity()
-
-    Pipeline.vae.decode = nn.Identity()
+    pipeline = StableDiffusionXLPipeline(unet=nn.Identity(), vae=nn.Identity())
+    pipeline.vae.decode = nn.Identity()
     monkeypatch.setattr(torch, "compile", noted)
     builder = Builder("cpu", is_accelerator=accelerator)
-    builder._pipeline = Pipeline()
-    changes.compile_unet_and_vae.apply(builder)
+    builder._pipeline = pipeline
+    changes.compile_denoiser_and_decoder.apply(builder)
     assert asked == [{"mode": mode, "fullgraph": True}] * 2
 
 

@@ -15,16 +15,16 @@ TESTS = """
     import pytest
 
     @pytest.mark.perf
-    def test_exactness(exactness_verdict, enforce):
-        enforce(exactness_verdict)
+    def test_exactness(perf_exactness_verdict, perf_enforce):
+        perf_enforce(perf_exactness_verdict)
 
     @pytest.mark.perf
-    def test_images(quality_verdict, enforce):
-        enforce(quality_verdict)
+    def test_images(perf_quality_verdict, perf_enforce):
+        perf_enforce(perf_quality_verdict)
 
     @pytest.mark.perf
-    def test_layers(layers_verdict, enforce):
-        enforce(layers_verdict)
+    def test_layers(perf_layers_verdict, perf_enforce):
+        perf_enforce(perf_layers_verdict)
 """
 # A tier whose author believes that it changes nothing.
 FAULTY = """

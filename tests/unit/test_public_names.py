@@ -9,16 +9,18 @@ import pytest
 import perfsuite
 
 PUBLIC = [
+    "Builder",
     "Change",
     "Checkpoint",
-    "Builder",
     "PerfsuiteError",
     "Phase",
+    "PipelineFamily",
     "Tier",
     "Workload",
     "build_tier",
     "change",
     "register_checkpoint",
+    "register_family",
     "register_tier",
 ]
 
@@ -42,7 +44,7 @@ def test_another_name_is_not_there() -> None:
 HEAVY = ("torch", "diffusers", "transformers", "torchao", "scipy", "skimage")
 
 
-@pytest.mark.parametrize("module", ["perfsuite", "perfsuite.plugin"])
+@pytest.mark.parametrize("module", ["perfsuite", "perfsuite.plugin", "perfsuite.pipelines"])
 def test_being_installed_costs_other_pytest_runs_nothing(module: str) -> None:
     code = f"import sys, {module}; print([n for n in {HEAVY} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -26,7 +26,8 @@ def score(ssim: float, seed: int = 0) -> ImageScore:
 def a_run(calibration: Any) -> Any:
     return SimpleNamespace(
         calibration=calibration,
-        checkpoint=SimpleNamespace(name="pocket", quality=WORKLOAD),
+        checkpoint=SimpleNamespace(name="pocket"),
+        work=SimpleNamespace(quality=WORKLOAD),
         tiers=find_tiers(["fp32", "bf16"]),
     )
 

@@ -8,14 +8,15 @@ import msgspec
 import pytest
 
 from perfsuite.report.messages import say, say_all, threshold_name
+from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
 from perfsuite.results.images import Change, Thresholds
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
-MISSED = r.ThresholdsMissed(
-    Change.DAMAGE.value, (r.Missed("worst_ssim", 0.91234, 0.95),), "A fox", 7
+MISSED = p.ThresholdsMissed(
+    Change.DAMAGE.value, (p.Missed("worst_ssim", 0.91234, 0.95),), "A fox", 7
 )
-BLACK = r.ImageFaults(("the image is black",), "A cat", 3)
+BLACK = p.ImageFaults(("the image is black",), "A cat", 3)
 # A sample of each, with what a reader has to find in its words.
 SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     r.Note("ValueError: no shape"): ("ValueError: no shape",),
@@ -41,25 +42,25 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     r.QuotaThrottled(2.25, 1.5): ("2.2 s", "(1.5 cores)"),
     BLACK: ("the image is black", "'A cat', seed 3"),
     MISSED: ("damage", "worst SSIM 0.91234 below 0.95000", "'A fox', seed 7"),
-    r.ReferenceTierChanged(MISSED, ("torch 2.13.0 (now 2.14.1)",)): (
+    p.ReferenceTierChanged(MISSED, ("torch 2.13.0 (now 2.14.1)",)): (
         "all tiers share it",
         "torch 2.13.0 (now 2.14.1)",
         "worst SSIM 0.91234 below 0.95000",
         "perfsuite record-references",
     ),
-    r.RoundingDiffers(57.34): ("57.3 dB",),
-    r.ReferencesUnchecked(): ("not held against its own references",),
-    r.NoPicture("No space left on device"): ("no picture: No space left on device",),
-    r.LayersMissed("unet.a", 2, 0.05, 0.02, 1.013, 0.005): (
+    p.RoundingDiffers(57.34): ("57.3 dB",),
+    p.ReferencesUnchecked(): ("not held against its own references",),
+    p.NoPicture("No space left on device"): ("no picture: No space left on device",),
+    p.LayersMissed("unet.a", 2, 0.05, 0.02, 1.013, 0.005): (
         "unet.a and 2 more",
         "0.0500 (at most 0.0200)",
         "1.0130 (1 ± 0.0050)",
     ),
-    r.NothingChecked("quantised layers"): ("no quantised layers to check",),
+    p.NothingChecked("quantised layers"): ("no quantised layers to check",),
     r.MemoryUnknown(): ("memory is not known",),
     r.CountChanged("graph breaks", 1, 4): ("graph breaks: 1 before, 4 now",),
-    r.ControlAtFault(BLACK): ("control's own images", "the image is black"),
-    r.AgainstControl(MISSED): ("against the control's", "worst SSIM 0.91234"),
+    p.ControlAtFault(BLACK): ("control's own images", "the image is black"),
+    p.AgainstControl(MISSED): ("against the control's", "worst SSIM 0.91234"),
     r.BlockUnfinished(): ("not finished",),
     r.TooFewStarts(): ("two starts",),
     r.NoStartMeasured("cold compile"): ("cold compile",),
@@ -70,7 +71,7 @@ def test_there_is_a_sample_of_every_reason() -> None:
     classes = set(typing.get_args(r.Reason))
     assert {type(each) for each in SAMPLES} == classes
     # No class is forgotten in the union itself.
-    assert classes == set(r._Reason.__subclasses__())
+    assert classes == set(p.CodedReason.__subclasses__())
 
 
 @pytest.mark.parametrize("reason", SAMPLES, ids=lambda reason: type(reason).__name__)
@@ -97,9 +98,9 @@ def test_no_two_reasons_are_said_alike() -> None:
 def test_what_is_not_known_leaves_no_gap_in_the_sentence() -> None:
     assert say(r.CompiledWhileSampling(1)).startswith("1 graphs were compiled while sampling")
     assert "quota stopped this process" in say(r.QuotaThrottled(2.0))
-    assert say(r.ImageFaults((), "A cat", 3)).startswith("the image cannot be compared for 'A cat'")
-    assert "made with" not in say(r.ReferenceTierChanged(BLACK))
-    assert " and 0 more" not in say(r.LayersMissed("a", 0, 1.0, 0.1, 1.0, 0.1))
+    assert say(p.ImageFaults((), "A cat", 3)).startswith("the image cannot be compared for 'A cat'")
+    assert "made with" not in say(p.ReferenceTierChanged(BLACK))
+    assert " and 0 more" not in say(p.LayersMissed("a", 0, 1.0, 0.1, 1.0, 0.1))
     assert say(r.BaselineRecorded("x.json", added=True)) == "one more run of x.json"
     assert say(r.TooFewRuns(2, 9)).startswith("2 baseline runs are too few")
 

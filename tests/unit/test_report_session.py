@@ -11,16 +11,14 @@ from perfsuite.report.session import COLUMNS, notes, rows, session_document
 from perfsuite.report.table import Table
 from perfsuite.results.images import Change
 from perfsuite.results.method import Finding
-from perfsuite.results.reasons import (
-    FirstBaseline,
+from perfsuite.results.picture_reasons import (
     ImageFaults,
     Missed,
-    NoBaseline,
     ReferencesUnchecked,
     RoundingDiffers,
     ThresholdsMissed,
-    TooFewRuns,
 )
+from perfsuite.results.reasons import FirstBaseline, NoBaseline, TooFewRuns
 from perfsuite.results.session import RunRecord, TierResult
 from perfsuite.results.verdict import Basis, Metric, Outcome
 from tests.unit.samples import (

@@ -10,7 +10,8 @@ import pytest
 from perfsuite.errors import OutputError
 from perfsuite.results.images import ImageEvidence, Thresholds
 from perfsuite.results.method import Finding
-from perfsuite.results.reasons import ImageFaults, NoBaseline, RoundingDiffers
+from perfsuite.results.picture_reasons import ImageFaults, RoundingDiffers
+from perfsuite.results.reasons import NoBaseline
 from perfsuite.results.session import TierResult, load_record, save_record
 from perfsuite.results.verdict import Metric, Outcome, Verdict, gravest
 from tests.unit.samples import latency_verdict, measurement, quality_verdict, record, score

@@ -29,7 +29,7 @@ from perfsuite.ladder import (
 from perfsuite.ladder.build import build_tier as build
 from perfsuite.report.messages import say_all
 from perfsuite.results.images import ImageEvidence
-from perfsuite.results.reasons import (
+from perfsuite.results.picture_reasons import (
     ImageFaults,
     NoPicture,
     ReferencesUnchecked,
@@ -60,7 +60,7 @@ def checkpoint() -> Iterator[Checkpoint]:
 @pytest.fixture(scope="module")
 def references(checkpoint: Checkpoint) -> References:
     with build_tier(FP32, checkpoint, CpuDevice()) as built:
-        return references_of(make_images(built), checkpoint.quality)
+        return references_of(make_images(built, built.quality), built.quality)
 
 
 @pytest.fixture(scope="module")
@@ -202,8 +202,8 @@ def test_without_a_calibration_the_row_decides_and_the_verdict_says_so(
 def test_nan_in_another_image_of_the_batch_is_seen(
     references: References, sdpa: BuiltTier, tmp_path: Path
 ) -> None:
-    pair = dataclasses.replace(sdpa.checkpoint.quality, batch_size=2)
-    built = dataclasses.replace(sdpa, checkpoint=dataclasses.replace(sdpa.checkpoint, quality=pair))
+    pair = dataclasses.replace(sdpa.quality, batch_size=2)
+    built = dataclasses.replace(sdpa, workloads=dataclasses.replace(sdpa.workloads, quality=pair))
     with damage.nan_in_second_image(sdpa.pipeline):
         verdict = gate_of(references, tmp_path).judge_lossy(built)
     assert verdict.outcome is Outcome.REGRESSED

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from perfsuite.checkpoints import Checkpoint
+from perfsuite.compiler import COMPILE_CACHE
 from perfsuite.device import FakeDevice
+from perfsuite.errors import CompilerMissing
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Assumption
 from perfsuite.results.reasons import (
@@ -28,7 +30,7 @@ from perfsuite.results.samples import LatencySamples
 from perfsuite.results.session import load_record
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.preflight import prepare_run
-from perfsuite.session.run import COMPILE_CACHE, Run
+from perfsuite.session.run import Run
 from perfsuite.settings import resolve_settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
 from tests.unit.samples import (
@@ -215,3 +217,15 @@ def test_a_compile_cache_that_somebody_has_chosen_is_used(
     settings = resolve_settings({"checkpoint": "quick", "tiers": "bf16"}, tmp_path)
     prepare_run(settings, tmp_path, scores_images=False).finish(complete=False)
     assert os.environ[COMPILE_CACHE] == "/elsewhere"
+
+
+def test_a_compiler_is_asked_for_by_compiled_tiers_alone(
+    quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "none")
+    eager = resolve_settings({"checkpoint": "quick", "tiers": "fp32"}, tmp_path)
+    prepare_run(eager, tmp_path, scores_images=False).finish(complete=False)
+    for tiers in (None, "fp32,compile"):
+        compiled = resolve_settings({"checkpoint": "quick", "tiers": tiers}, tmp_path)
+        with pytest.raises(CompilerMissing, match="'none'"):
+            prepare_run(compiled, tmp_path, scores_images=False)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from perfsuite.errors import SettingsError
-from perfsuite.settings import LABEL_VARIABLE, OPTIONS, Settings, resolve_settings
+from perfsuite.options import LABEL_VARIABLE, OPTIONS
+from perfsuite.settings import Settings, find_root, in_ci, resolve_settings
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +126,25 @@ BAD_VALUES = [
     ("strict", "yes", "takes true or false"),
     ("only", "memory", "takes latency, quality"),
     ("require-baseline", 1, "takes true or false"),
+    ("workload", " , ", "takes at least one name"),
+    ("workload", 7, "takes names, separated by commas"),
+    ("steps", "0", "takes a whole number from 1 to 1000"),
+    ("steps", "1001", "takes a whole number from 1 to 1000"),
+    ("steps", "4.0", "takes a whole number from 1 to 1000"),
+    ("steps", True, "takes a whole number from 1 to 1000"),
+    ("steps", "\u0664", "takes a whole number from 1 to 1000"),
+    ("guidance", "-1", "takes a number from 0 to 100, such as 5"),
+    ("guidance", "nan", "takes a number from 0 to 100, such as 5"),
+    ("guidance", "strong", "takes a number from 0 to 100, such as 5"),
+    ("guidance", [5], "takes a number from 0 to 100, such as 5"),
+    ("size", "1024", "takes WIDTHxHEIGHT in pixels, multiples of 8 from 16"),
+    ("size", "1024x700", "takes WIDTHxHEIGHT in pixels, multiples of 8 from 16"),
+    ("size", "8x8", "takes WIDTHxHEIGHT in pixels, multiples of 8 from 16"),
+    ("size", "64x64x64", "takes WIDTHxHEIGHT in pixels, multiples of 8 from 16"),
+    ("size", [64, 64], "takes WIDTHxHEIGHT in pixels, multiples of 8 from 16"),
+    ("batch", "-2", "takes a whole number from 1 to 1000"),
+    ("prompt", "  ", "takes a text"),
+    ("prompt", ["a fox"], "takes a text"),
 ]
 
 
@@ -191,6 +211,49 @@ def test_a_required_baseline_is_required_in_ci_and_nowhere_else(
     monkeypatch.setenv("CI", "true")
     assert resolve_settings({}, root).missing == "fail"
     assert resolve_settings({"missing": "skip"}, root).missing == "fail"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("true", True), ("1", True), ("YES", True), ("woodpecker", True)]
+    + [(value, False) for value in ("", " ", "0", "false", "False", "no", "off")],
+)
+def test_ci_is_what_is_not_a_spelling_of_no(
+    value: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", value)
+    assert in_ci() is expected
+    assert resolve_settings({}, tmp_path).strict is expected
+    required = resolve_settings({"require-baseline": True}, tmp_path).missing
+    assert required == ("fail" if expected else "record")
+
+
+def test_strict_is_what_was_said_before_what_ci_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert not resolve_settings({"strict": False}, tmp_path).strict
+    root = project(tmp_path, "strict = false")
+    assert not resolve_settings({}, root).strict
+    assert resolve_settings({"strict": True}, root).strict
+
+
+def test_the_root_is_the_nearest_folder_with_a_table_in_the_same_repository(
+    tmp_path: Path,
+) -> None:
+    project(tmp_path, "budget = 1")
+    below = tmp_path / "tests" / "perf"
+    below.mkdir(parents=True)
+    assert find_root(below) == tmp_path
+    (below.parent / ".git").mkdir()
+    assert find_root(below) == below
+    (below / "pyproject.toml").write_text("[tool.other]\n")
+    assert find_root(below) == below
+
+
+def test_a_commands_message_names_the_commands_option(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^--tiers cannot be ' , '"):
+        resolve_settings({"tiers": " , "}, tmp_path, flag="--")
 
 
 def test_ci_alone_requires_no_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,27 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import threading
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perfsuite.errors import BaselineError
+from perfsuite.results.method import ComponentDigest, Configuration, Method
 from perfsuite.results.migrate import SCHEMA
+from perfsuite.results.reasons import Incomparable
 from perfsuite.storage import write_json
-from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
-from tests.unit.samples import environment, latency_samples, measurement, workload
+from perfsuite.stores.baselines import (
+    Baseline,
+    BaselineStore,
+    Comparable,
+    RecordedRun,
+    TierBaseline,
+    comparable,
+)
+from tests.unit.samples import environment, hardware, latency_samples, measurement, workload
 
 
 @pytest.fixture
@@ -183,3 +195,174 @@ def test_a_newer_baseline_is_not_overwritten(store: BaselineStore) -> None:
     with pytest.raises(BaselineError, match="has schema 99"):
         save(store, recorded_run("2"))
     assert path.read_text() == newer
+
+
+CONFIGURATION = Configuration(
+    "EulerDiscreteScheduler",
+    (ComponentDigest("scheduler", "0a0a"), ComponentDigest("unet", "1b1b")),
+    "2c2c",
+)
+METHOD = Method(
+    "pocket",
+    "sha256:0123456789ab",
+    CONFIGURATION,
+    ("full_float32", "plain_attention"),
+    workload().digest,
+)
+
+
+def run_of(method: Method | None = METHOD, *, threads: int = 1, run_id: str = "1") -> RecordedRun:
+    return RecordedRun(run_id, replace(environment(), threads=threads), latency_samples(), method)
+
+
+def held_against(store: BaselineStore, method: Method, *, threads: int = 1) -> Comparable:
+    return comparable(store.load(), replace(environment(), threads=threads), {"fp32": method})
+
+
+def test_the_same_method_may_be_compared_and_is_stored(store: BaselineStore) -> None:
+    save(store, run_of())
+    known = held_against(store, METHOD)
+    assert known.refused == {}
+    assert known.unknown == frozenset()
+    assert known.baseline == store.load()
+    assert known.baseline is not None
+    assert known.baseline.tiers["fp32"].runs[0].method == METHOD
+
+
+CHANGED: list[tuple[dict[str, Any], Incomparable]] = [
+    ({"checkpoint": "ssd"}, Incomparable("checkpoint", "ssd", "pocket")),
+    (
+        {"identity": "sha256:ffffffffffff"},
+        Incomparable("weights", "sha256:ffffffffffff", "sha256:0123456789ab"),
+    ),
+    (
+        {"configuration": replace(CONFIGURATION, scheduler="DDIMScheduler")},
+        Incomparable("scheduler", "DDIMScheduler", "EulerDiscreteScheduler"),
+    ),
+    (
+        {"configuration": replace(CONFIGURATION, components=CONFIGURATION.components[:1])},
+        Incomparable("configuration of unet", "none", "1b1b"),
+    ),
+    (
+        {"configuration": replace(CONFIGURATION, tokenizers="3d3d")},
+        Incomparable("tokenizers", "3d3d", "2c2c"),
+    ),
+    ({"scheduler": "LCMScheduler"}, Incomparable("scheduler", "LCMScheduler", "its own")),
+    ({"adapter": "lcm@0123 x1"}, Incomparable("adapter", "lcm@0123 x1", "none")),
+    (
+        {"changes": ("full_float32",)},
+        Incomparable("changes", "full_float32", "full_float32,plain_attention"),
+    ),
+    ({"workload": "ffff"}, Incomparable("workload", "ffff", workload().digest)),
+]
+
+
+@pytest.mark.parametrize(("change", "why"), CHANGED, ids=[each.what for _, each in CHANGED])
+def test_another_method_is_named_with_both_values_and_not_compared(
+    change: dict[str, Any], why: Incomparable, store: BaselineStore
+) -> None:
+    save(store, run_of())
+    known = held_against(store, replace(METHOD, **change))
+    assert known.refused == {"fp32": why}
+    assert known.baseline is not None
+    assert known.baseline.tiers == {}
+
+
+def test_every_field_of_a_method_tells_two_runs_apart() -> None:
+    assert {next(iter(change)) for change, _ in CHANGED} == {each.name for each in fields(METHOD)}
+
+
+@pytest.mark.parametrize("method", [METHOD, None], ids=["new file", "old file"])
+def test_other_threads_are_named_and_not_compared(
+    method: Method | None, store: BaselineStore
+) -> None:
+    save(store, run_of(method, threads=1))
+    assert held_against(store, METHOD, threads=2).refused == {
+        "fp32": Incomparable("threads", "2", "1")
+    }
+
+
+def test_threads_of_the_host_do_not_matter_to_an_accelerator() -> None:
+    gpu = environment(hardware(kind="cuda", cores=None))
+    one, other = (
+        RecordedRun("1", replace(gpu, threads=count), latency_samples()) for count in (8, 64)
+    )
+    assert one.difference(other) is None
+
+
+def test_a_file_that_does_not_tell_the_method_is_compared_and_that_is_noted(
+    store: BaselineStore,
+) -> None:
+    path = save(store, run_of(None))
+    stored = json.loads(path.read_text())
+    del stored["tiers"]["fp32"]["runs"][0]["method"]
+    path.write_text(json.dumps(stored))
+    known = held_against(store, METHOD)
+    assert known.refused == {}
+    assert known.unknown == {"fp32"}
+
+
+def test_of_mixed_runs_those_that_fit_are_kept(store: BaselineStore) -> None:
+    path = save(store, run_of(run_id="1"))
+    (first,) = loaded(store).tiers["fp32"].runs
+    slow = RecordedRun("2", replace(environment(), threads=2), latency_samples((0.4,) * 5), METHOD)
+    mixed = TierBaseline(0.3, (first, slow))
+    write_json(path, replace(loaded(store), tiers={"fp32": mixed}))
+    known = held_against(store, METHOD, threads=2).baseline
+    assert known is not None
+    assert [run.run_id for run in known.tiers["fp32"].runs] == ["2"]
+
+
+def test_a_run_of_something_else_is_not_added(store: BaselineStore) -> None:
+    path = save(store, run_of())
+    before = path.read_bytes()
+    for other in (run_of(threads=2), run_of(replace(METHOD, identity="sha256:f"))):
+        with pytest.raises(BaselineError, match="no run can be added to it: record anew"):
+            save(store, other, add=True)
+    assert path.read_bytes() == before
+    save(store, run_of(threads=2, run_id="2"), add=False)
+    assert run_ids(store) == ["2"]
+
+
+def test_workloads_lie_side_by_side(store: BaselineStore) -> None:
+    large = replace(store, workload="ffff", label="large")
+    own, other = save(store, run_of(run_id="own")), save(large, run_of(run_id="large"))
+    assert (own.name, other.name) == ("pocket.json", "pocket--large.json")
+    assert run_ids(store) == ["own"]
+    assert run_ids(large) == ["large"]
+
+
+def test_a_table_that_has_changed_since_is_named(store: BaselineStore) -> None:
+    save(replace(store, workload="ffff", label="large"), run_of())
+    with pytest.raises(BaselineError, match="recorded for workload ffff, this is eeee"):
+        replace(store, workload="eeee", label="large").load()
+
+
+def test_sessions_that_add_at_once_lose_no_run(store: BaselineStore) -> None:
+    tiers, runs = ("fp32", "bf16", "sdpa"), 8
+
+    def add_runs(tier: str) -> None:
+        for number in range(runs):
+            save(store, recorded_run(f"{tier}-{number}"), tier, add=True)
+
+    threads = [threading.Thread(target=add_runs, args=(tier,)) for tier in tiers for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for tier in tiers:
+        assert sorted(run_ids(store, tier)) == sorted(
+            f"{tier}-{n}" for n in range(runs) for _ in "ab"
+        )
+
+
+def test_a_folder_that_may_only_be_read_is_read(store: BaselineStore) -> None:
+    path = save(store, recorded_run())
+    path.with_name(f".{path.name}.lock").unlink()
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        assert run_ids(store) == ["1"]
+    finally:
+        path.parent.chmod(0o755)
+    assert not path.with_name(f".{path.name}.lock").exists()

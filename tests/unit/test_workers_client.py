@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import perfsuite
 from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
 from perfsuite.results.ab import Arm
-from perfsuite.workers.client import Launch, OutOfDeviceMemory, Timeouts, WorkerProcess
+from perfsuite.workers.client import (
+    Launch,
+    LibrariesBroken,
+    OutOfDeviceMemory,
+    Timeouts,
+    WorkerProcess,
+)
 from perfsuite.workers.protocol import Turn
 
 IMPATIENT = Timeouts(start_s=5.0, build_s=0.5, image_s=0.5)
@@ -27,7 +36,7 @@ class Stage:
         self.hello = greeting + '"python":"3.11.0","packages":{}}'
 
     def play(self, *lines: str, name: Arm = Arm.TREATMENT) -> WorkerProcess:
-        """A arm whose interpreter is a Python script of these lines."""
+        """An arm whose interpreter is a Python script of these lines."""
         python = self.folder / "python"
         head = (f"#!{sys.executable}", "import os, sys, time", "out = sys.stdout")
         python.write_text("\n".join((*head, *lines)) + "\n")
@@ -122,6 +131,63 @@ def test_an_environment_that_lacks_a_library_is_broken(stage: Stage) -> None:
     arm.close()
 
 
+TORN = '{"message":"Failed","error":"ImportError: undefined symbol","of_libraries":true}'
+
+
+def test_libraries_that_do_not_import_together_are_the_treatments_fault(stage: Stage) -> None:
+    arm = stage.play(f"print({TORN!r}, flush=True)")
+    with pytest.raises(LibrariesBroken, match=r"do not import \(ImportError: undefined symbol\)"):
+        arm.start()
+    arm.close()
+
+
+def test_a_control_whose_libraries_do_not_import_is_broken(stage: Stage) -> None:
+    arm = stage.play(f"print({TORN!r}, flush=True)", name=Arm.CONTROL)
+    with pytest.raises(EnvironmentBroken, match=r"undefined symbol.*--control"):
+        arm.start()
+    arm.close()
+
+
+def test_a_treatment_that_crashes_while_it_imports_is_at_fault(stage: Stage) -> None:
+    crash = "import signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    arm = stage.play(crash)
+    with pytest.raises(LibrariesBroken, match="treatment worker was killed by SIGSEGV"):
+        arm.start()
+    arm.close()
+    arm = stage.play(crash, name=Arm.CONTROL)
+    with pytest.raises(EnvironmentBroken, match="control worker was killed by SIGSEGV"):
+        arm.start()
+    arm.close()
+    arm = stage.play("os.kill(os.getpid(), 9)")  # by somebody else: says nothing of the upgrade
+    with pytest.raises(WorkerFailed, match="SIGKILL"):
+        arm.start()
+    arm.close()
+
+
+@pytest.mark.parametrize(
+    ("torch", "of_libraries"),
+    [("raise ImportError('undefined symbol')", True), (None, False)],
+)
+def test_a_worker_tells_libraries_that_are_torn_from_libraries_that_are_missing(
+    tmp_path: Path, torch: str | None, of_libraries: bool
+) -> None:
+    """The real worker in an interpreter that has no packages but a torch of this text."""
+    (tmp_path / "perfsuite").symlink_to(Path(perfsuite.__file__).parent)
+    if torch is not None:
+        (tmp_path / "torch.py").write_text(torch)
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "perfsuite.workers.main"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    failed = json.loads(done.stdout)
+    assert failed["message"] == "Failed"
+    assert failed["of_libraries"] is of_libraries
+    assert "undefined symbol" in failed["error"] or torch is None
+
+
 def test_a_worker_that_runs_another_perfsuite_is_refused(stage: Stage) -> None:
     other = stage.hello.replace(str(stage.folder / "perfsuite"), "/elsewhere/perfsuite")
     arm = stage.play(f"print({other!r}, flush=True)")
@@ -155,6 +221,49 @@ def test_closing_ends_what_the_worker_has_started_too(stage: Stage) -> None:
     while _runs(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _runs(pid)
+
+
+WORKER = """
+import subprocess, sys, time
+from perfsuite.workers import main
+requests, replies = main.take_over_pipes()
+ending = main.end_with_the_gate(requests)
+child = subprocess.Popen(["sleep", "60"])
+replies.write(f"{{child.pid}}\\n".encode())
+{work}
+"""
+GATE = """
+import subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, start_new_session=True)
+print(worker.pid, worker.stdout.readline().decode(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "work",
+    ["while True: pass", "time.sleep(60)", "requests.read(); ending.join(5)"],
+    ids=["computes", "waits for something", "waits for requests"],
+)
+def test_a_gate_that_is_killed_leaves_no_worker_and_nothing_that_one_has_started(
+    work: str,
+) -> None:
+    command = [sys.executable, "-c", GATE, WORKER.format(work=work)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as gate:
+        assert gate.stdout is not None
+        pids = [int(pid) for pid in gate.stdout.readline().split()]
+        assert len(pids) == 2
+        time.sleep(0.5)
+        assert _runs(pids[0])  # while there is a gate, the worker works
+        gate.kill()
+    deadline = time.monotonic() + 20
+    while any(_runs(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [pid for pid in pids if _runs(pid)]
+    for pid in left:
+        os.kill(pid, 9)
+    assert left == []
 
 
 def test_waiting_workers_are_told_to_sleep_and_share_no_cache(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import io
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from perfsuite.device import FakeDevice
@@ -32,7 +35,7 @@ from perfsuite.workers.protocol import (
     WarmUp,
     encode,
 )
-from perfsuite.workers.server import WARMUP, Pause, Workbench
+from perfsuite.workers.server import Pause, Workbench
 from tests.unit.ab_samples import WORK
 
 
@@ -76,25 +79,6 @@ def test_an_unknown_tier_is_a_reply_too() -> None:
     reply = Workbench().answer(Build("bf17", "pocket", WORK, WORK, "cpu", 1))
     assert isinstance(reply, Failed)
     assert reply.error.startswith("LadderError: unknown tier 'bf17'")
-
-
-@pytest.mark.parametrize(
-    ("taken", "warm"),
-    [
-        ([1.0] * 6, False),
-        ([1.0] * 7, True),
-        ([9.0, 1.0, 1.0, 1.01, 1.0, 1.02, 1.0], True),
-        ([2.5, 2.0, 1.8, 1.6, 1.4, 1.2, 1.0], False),
-        ([1.0, 2.0] * ((WARMUP.most - 2) // 2), False),
-        ([1.0, 2.0] * (WARMUP.most // 2), True),
-        ([30.0, 1.0, 1.0], False),
-        ([30.0, 20.0, 10.0], True),
-    ],
-)
-def test_warm_up_ends_when_latency_has_settled_or_it_has_been_enough(
-    taken: list[float], warm: bool
-) -> None:
-    assert WARMUP.is_over(taken) is warm
 
 
 def test_serving_begins_with_a_greeting_and_ends_with_the_requests(
@@ -145,10 +129,10 @@ def test_time_at_rest_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("perfsuite.workers.server.time.perf_counter", lambda: now[0])
 
-    def image(callback_on_step_end: Callable[..., dict[str, object]]) -> None:
+    def image(on_step: Callable[[int], None]) -> None:
         for step in range(2):
             now[0] += 1.0
-            assert callback_on_step_end(None, step, None, {"latents": step}) == {"latents": step}
+            on_step(step)
         now[0] += 0.5
 
     def rest(turn: Turn) -> None:
@@ -174,4 +158,23 @@ def test_an_accelerator_makes_an_image_in_one_turn(monkeypatch: pytest.MonkeyPat
 def test_a_worker_says_what_it_is() -> None:
     said = workbench.describe()
     assert Path(said.source).name == "perfsuite"
-    assert "torch" in said.packages
+    assert said.packages["torch"].split("+")[0] == torch.__version__.split("+")[0]
+
+
+def test_what_an_interrupted_installation_left_is_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (
+        ("empty", None),
+        ("blank", ""),
+        ("nameless", "Version: 1.0\n"),
+        ("unversioned", "Name: unversioned\n"),
+        ("torch", "Name: torch\nVersion: 1.0\n"),
+    ):
+        (tmp_path / f"{name}-1.0.dist-info").mkdir()
+        if text is not None:
+            (tmp_path / f"{name}-1.0.dist-info" / "METADATA").write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    packages = msgspec.json.decode(encode(workbench.describe()), type=Hello).packages
+    assert {"empty", "blank", "nameless", "unversioned"}.isdisjoint(packages)
+    assert packages["torch"] == "1.0", "what stands first on sys.path is what is imported"

@@ -1,4 +1,4 @@
-"""A arm with work planted: `python -m perfsuite.selftest.ab.worker SLOWDOWN`.
+"""An arm with work planted: `python -m perfsuite.selftest.ab.worker SLOWDOWN`.
 
 Like the gate's own worker this module imports next to nothing until the pipes are safe.
 """
@@ -20,7 +20,7 @@ two to four of them."""
 
 
 def planted_bench(slowdown: float) -> Workbench:
-    """A workbench whose tier does extra work in every forward of its UNet, for good.
+    """A workbench whose tier does extra work in every forward of its denoiser, for good.
 
     Args:
         slowdown: to plant, as a fraction; 0 leaves only the unit of work that stands in every call.

@@ -1,4 +1,4 @@
-"""A slowdown of known size: real work inside the UNet's forward, neither a sleep nor arithmetic."""
+"""A slowdown of known size: real work inside the denoiser's forward, no sleep, no arithmetic."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from perfsuite.device import Device
 from perfsuite.errors import MeasurementError
+from perfsuite.pipelines import Pipeline, family_of
 from perfsuite.selftest.patches import replaced
 
 _ROWS, _WIDTH = 64, 64
@@ -22,7 +23,7 @@ _ROUNDS = 11
 
 
 class ExtraWork:
-    """Small transformer feed-forwards, done before each call of a UNet's own forward.
+    """Small transformer feed-forwards, done before each call of a denoiser's own forward.
 
     Work comes in units. A fraction of one is carried over to the next call, so that a whole image
     gets what was asked for. One unit stands in every call, in what counts as unchanged too: the
@@ -50,7 +51,7 @@ class ExtraWork:
         """What one unit in each call costs, as a fraction of an image; measured in place.
 
         Alone in a loop the work finds its data in the nearest cache and seems cheaper than it is
-        between the UNet's layers.
+        between the denoiser's layers.
 
         Args:
             image: makes one, with the pipeline that this work is inside of.
@@ -76,9 +77,10 @@ class ExtraWork:
         return cost
 
     @contextmanager
-    def inside(self, pipeline: Any) -> Iterator[None]:
-        """Do `units_per_call` units, and the standing one, in every forward of the UNet."""
-        forward = pipeline.unet.forward
+    def inside(self, pipeline: Pipeline) -> Iterator[None]:
+        """Do `units_per_call` units, and the standing one, in every forward of the denoiser."""
+        denoiser = family_of(pipeline).denoiser_as_called(pipeline)
+        forward = denoiser.forward
 
         def slower(*arguments: Any, **options: Any) -> Any:
             self._owed += _STANDING_UNITS + self.units_per_call
@@ -87,7 +89,7 @@ class ExtraWork:
             self._do(whole)
             return forward(*arguments, **options)
 
-        with replaced(pipeline.unet, "forward", slower):
+        with replaced(denoiser, "forward", slower):
             yield
 
     @torch.no_grad()

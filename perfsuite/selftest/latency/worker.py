@@ -31,7 +31,6 @@ def measure_trial(plan: TrialPlan, number: int, out: Path) -> Trial:
     """
     start = time.monotonic()
     import_libraries()
-    from perfsuite.ladder import build_tier
     from perfsuite.session.preflight import prepare_run
 
     given: dict[str, Any] = {
@@ -44,7 +43,7 @@ def measure_trial(plan: TrialPlan, number: int, out: Path) -> Trial:
     run = prepare_run(resolve_settings(given, Path.cwd()), Path.cwd(), scores_images=False)
     samples: list[PlantedSamples] = []
     for tier in run.tiers:
-        with build_tier(tier, run.checkpoint, run.device) as built, quietly():
+        with run.build(tier) as built, quietly():
             samples += _measure(built, plan, number)
     return Trial(SCHEMA, number, run.environment, time.monotonic() - start, tuple(samples))
 
@@ -55,7 +54,7 @@ def _measure(built: BuiltTier, plan: TrialPlan, number: int) -> list[PlantedSamp
     from perfsuite.measure import SamplingPlan, measure_tier
     from perfsuite.selftest.latency.extra_work import ExtraWork
 
-    workload = built.checkpoint.latency
+    workload = built.latency
     shot = next(workload.shots())
     slowdowns = list(plan.slowdowns) if plan.plants(number) else []
     random.Random(number).shuffle(slowdowns)

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from perfsuite.pipelines import Pipeline, family_of
 from perfsuite.selftest import patches
-from perfsuite.selftest.patches import Pipeline
 
 Patch = Callable[[Pipeline], contextlib.AbstractContextManager[Any]]
 
@@ -84,7 +84,7 @@ def zero_self_attention(pipeline: Pipeline) -> contextlib.AbstractContextManager
 
 
 def coarse_group_norm(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
-    norm = patches.unet(pipeline).up_blocks[-1].resnets[0].norm1
+    norm = patches.denoiser(pipeline).up_blocks[-1].resnets[0].norm1
     return patches.replaced(norm, "eps", 1e-1)
 
 
@@ -98,18 +98,20 @@ def tanh_gelu(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
 
 
 def circular_padding(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
-    return patches.replaced(patches.unet(pipeline).conv_out, "padding_mode", "circular")
+    return patches.replaced(patches.denoiser(pipeline).conv_out, "padding_mode", "circular")
 
 
 def transposed_convolution_input(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
-    layer = patches.unet(pipeline).up_blocks[-1].resnets[-1].conv2
+    layer = patches.denoiser(pipeline).up_blocks[-1].resnets[-1].conv2
     return patches.input_changed(layer, lambda image: image.transpose(-1, -2).contiguous())
 
 
 def vae_scale(factor: float) -> Patch:
-    return lambda pipeline: patches.configured(
-        pipeline.vae, scaling_factor=pipeline.vae.config.scaling_factor * factor
-    )
+    def patch(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
+        vae = patches.decoder(pipeline)
+        return patches.configured(vae, scaling_factor=vae.config.scaling_factor * factor)
+
+    return patch
 
 
 def overflow_in_vae(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
@@ -117,11 +119,11 @@ def overflow_in_vae(pipeline: Pipeline) -> contextlib.AbstractContextManager[Non
         scale = 1e5 / values.abs().max()
         return (values * scale).half().to(values.dtype) / scale
 
-    return patches.hooked(pipeline.vae.decoder.mid_block, through_half)
+    return patches.hooked(patches.decoder(pipeline).decoder.mid_block, through_half)
 
 
 def tiled_vae(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any]:
-    vae, stack = pipeline.vae, contextlib.ExitStack()
+    vae, stack = patches.decoder(pipeline), contextlib.ExitStack()
     side = vae.config.sample_size // 2
     halvings = len(vae.config.block_out_channels) - 1
     settings = {
@@ -177,7 +179,7 @@ def ddim(**changes: Any) -> Patch:
 
 
 def stale_noise(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
-    """A third of the way through each image the UNet's output is that of the step before."""
+    """A third of the way through each image the denoiser's output is that of the step before."""
     last: list[torch.Tensor] = []
     calls = itertools.count()
 
@@ -188,11 +190,11 @@ def stale_noise(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
         last[:] = [noise]
         return noise
 
-    return patches.hooked(patches.unet(pipeline), repeat_one)
+    return patches.hooked(patches.denoiser(pipeline), repeat_one)
 
 
 def swap_guidance(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
-    return patches.hooked(patches.unet(pipeline), lambda noise: noise.flip(0))
+    return patches.hooked(patches.denoiser(pipeline), lambda noise: noise.flip(0))
 
 
 def nan_in_second_image(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
@@ -201,7 +203,7 @@ def nan_in_second_image(pipeline: Pipeline) -> contextlib.AbstractContextManager
         spoilt[1::2] = float("nan")
         return spoilt
 
-    return patches.hooked(patches.unet(pipeline), poison)
+    return patches.hooked(patches.denoiser(pipeline), poison)
 
 
 def called(**changes: Any) -> Patch:
@@ -231,7 +233,7 @@ def wrong_original_size(pipeline: Pipeline) -> contextlib.AbstractContextManager
 
 
 def drop_second_encoder(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
-    encoder = pipeline.text_encoder_2
+    encoder = family_of(pipeline).text_encoders(pipeline)[-1]
     original = encoder.forward
 
     def forward(*arguments: Any, **options: Any) -> Any:
@@ -289,7 +291,7 @@ def swap_pooled_prompts(pipeline: Pipeline) -> contextlib.AbstractContextManager
         swapped = {**conditions, "text_embeds": conditions["text_embeds"].flip(0)}
         return positional, {**given, "added_cond_kwargs": swapped}
 
-    hook = patches.unet(pipeline).register_forward_pre_hook(swap, with_kwargs=True)
+    hook = patches.denoiser(pipeline).register_forward_pre_hook(swap, with_kwargs=True)
     stack = contextlib.ExitStack()
     stack.callback(hook.remove)
     return stack
@@ -319,7 +321,7 @@ def rounding_noise(pipeline: Pipeline) -> contextlib.AbstractContextManager[None
         ulps = torch.rand(noise.shape, generator=generator).to(noise) - 0.5
         return noise * (1 + torch.finfo(noise.dtype).eps * ulps)
 
-    return patches.hooked(patches.unet(pipeline), stir)
+    return patches.hooked(patches.denoiser(pipeline), stir)
 
 
 def contiguous_format(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:
@@ -333,7 +335,7 @@ def contiguous_format(pipeline: Pipeline) -> contextlib.AbstractContextManager[N
             for module in modules:
                 module.to(memory_format=torch.channels_last)
 
-    return contiguous((patches.unet(pipeline), pipeline.vae))
+    return contiguous((patches.denoiser(pipeline), patches.decoder(pipeline)))
 
 
 def double_norms(pipeline: Pipeline) -> contextlib.AbstractContextManager[None]:

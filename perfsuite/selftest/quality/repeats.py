@@ -51,7 +51,7 @@ class Repeat:
 def repeat_tiers(
     run: Run, repeats: int, begin: Callable[[str], None], progress: Progress, *, after: int = 0
 ) -> Iterator[Repeat]:
-    """Every tier above the foot on fresh sets of seeds.
+    """Every tier above the reference tier on fresh sets of seeds.
 
     Args:
         run: names checkpoint, tiers, device and thresholds.
@@ -68,11 +68,11 @@ def repeat_tiers(
             f"checkpoint '{run.checkpoint.name}' has no thresholds of the quality gate",
             hint=f"perfsuite calibrate-quality {run.checkpoint.name}",
         )
-    per_set = len(run.checkpoint.quality.seeds)
+    per_set = len(run.work.quality.seeds)
     for done in range(0, repeats, CHUNK):
         sets = min(CHUNK, repeats - done)
         first = FIRST_SEED + (after + done) * per_set
-        workload = widened(run.checkpoint.quality, sets * per_set, first=first)
+        workload = widened(run.work.quality, sets * per_set, first=first)
         begin(f"fp32, repeat {after + done + 1}")
         references = references_of(make_references(run, workload, progress), workload)
         for tier in run.tiers:
@@ -109,7 +109,7 @@ def _judged(
     thresholds = run.calibration.thresholds(tier.name)
     if thresholds is None:
         return
-    per_set = len(run.checkpoint.quality.seeds)
+    per_set = len(run.work.quality.seeds)
     for start in range(0, len(workload.seeds), per_set):
         seeds = workload.seeds[start : start + per_set]
         own = tuple(

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -22,11 +21,11 @@ from perfsuite.images.references import References, exactness_shots
 from perfsuite.images.scoring import make_images
 from perfsuite.judge.images import EXACT_THRESHOLDS, judge_images
 from perfsuite.judge.layers import ASSUMED_THRESHOLDS, judge_layers
-from perfsuite.ladder import BuiltTier, Tier, build_tier, changes_layers, find_tiers, has_exactness
+from perfsuite.ladder import BuiltTier, Tier, changes_layers, find_tiers, has_exactness
 from perfsuite.progress import Progress
 from perfsuite.results.images import ImageScore
 from perfsuite.results.verdict import Metric, Outcome, Verdict
-from perfsuite.selftest.quality.faults import Fault, Stage
+from perfsuite.selftest.quality.fault import Fault, Stage
 from perfsuite.session.images import ImageGate
 from perfsuite.session.run import Run
 
@@ -119,10 +118,10 @@ class Bench:
         plain = find_tiers([quantised.parent or "fp32"])[0]
         enter, run = self._stack.enter_context, self._run
         enter(torch.compiler.set_stance("force_eager"))
-        self._exact = enter(build_tier(quantised, run.checkpoint, run.device, exact_only=True))
-        self._plain = enter(build_tier(plain, run.checkpoint, run.device))
-        self._quantised = enter(build_tier(quantised, run.checkpoint, run.device))
-        workload = run.checkpoint.quality
+        self._exact = enter(run.build(quantised, exact_only=True))
+        self._plain = enter(run.build(plain))
+        self._quantised = enter(run.build(quantised))
+        workload = run.work.quality
         shot = next(workload.shots())
         self._activations = capture_activations(
             self._exact.pipeline,
@@ -149,26 +148,24 @@ class Bench:
             return replace(trial, error=f"{type(error).__name__}: {head}")
 
     def _try_exactness(self, fault: Fault, progress: Progress) -> Verdict:
-        built = _for_batch(self._exact, fault.batch_size)
-        shots = exactness_shots(built.checkpoint.quality)
-        with fault.patch(built.pipeline):
-            images = tuple(make_images(built, shots, progress=progress))
-        scores = self._references.score(images, built.checkpoint.quality, in_eight_bits=False)
+        exact = self._exact
+        workload = replace(exact.quality, batch_size=fault.batch_size)
+        with fault.patch(exact.pipeline):
+            shots = exactness_shots(workload)
+            images = tuple(make_images(exact, workload, shots, progress=progress))
+        scores = self._references.score(images, workload, in_eight_bits=False)
         return judge_images(scores, EXACT_THRESHOLDS, Metric.EXACTNESS)
 
-    def _try_lossy(self, plain: BuiltTier, fault: Fault, progress: Progress) -> Verdict:
+    def _try_lossy(self, built: BuiltTier, fault: Fault, progress: Progress) -> Verdict:
         """All images; only the first few where their worst has failed, since it stays the worst."""
-        built = _for_batch(plain, fault.batch_size)
-        workload, thresholds = (
-            built.checkpoint.quality,
-            thresholds_of(built.tier, self._run.calibration),
-        )
+        workload = replace(built.quality, batch_size=fault.batch_size)
+        thresholds = thresholds_of(built.tier, self._run.calibration)
         few = exactness_shots(workload)
         rest = tuple(shot for shot in workload.shots() if shot not in few)
         scores: tuple[ImageScore, ...] = ()
         for shots in (few, rest):
             with fault.patch(built.pipeline):
-                images = tuple(make_images(built, shots, progress=progress))
+                images = tuple(make_images(built, workload, shots, progress=progress))
             scores += self._references.score(images, workload)
             worst = replace(
                 thresholds, mean_ssim=None, mean_psnr_db=None, median_ssim=None, median_psnr_db=None
@@ -200,17 +197,14 @@ def try_tiers(
     """Every healthy tier through every check that is for it, compiled as users run it."""
     for tier in run.tiers:
         begin(tier.name)
-        with build_tier(tier, run.checkpoint, run.device) as built:
+        with run.build(tier) as built:
             lossy = gate.judge_lossy(built, progress)
         exactness = layers = None
         if has_exactness(tier):
-            with build_tier(tier, run.checkpoint, run.device, exact_only=True) as exact:
+            with run.build(tier, exact_only=True) as exact:
                 exactness = gate.judge_exactness(exact, progress)
         if changes_layers(tier):
-            with (
-                build_tier(tier, run.checkpoint, run.device, exact_only=True) as exact,
-                build_tier(tier, run.checkpoint, run.device) as built,
-            ):
+            with run.build(tier, exact_only=True) as exact, run.build(tier) as built:
                 layers = gate.judge_layers(built, exact, progress)
         yield Trial(tier.name, "healthy tier", None, None, exactness, lossy, layers)
 
@@ -225,10 +219,4 @@ def try_faults(
 
 
 def _visible(verdict: Verdict) -> bool:
-    return verdict.images is not None and any(score.faults for score in verdict.images.scores)
-
-
-def _for_batch(built: BuiltTier, batch_size: int) -> Any:
-    """The same pipeline, asked for more images per call."""
-    quality = replace(built.checkpoint.quality, batch_size=batch_size)
-    return replace(built, checkpoint=replace(built.checkpoint, quality=quality))
+    return verdict.images is not None and any(each.faults for each in verdict.images.scores)

@@ -1,0 +1,203 @@
+"""The command `record`: a baseline from several runs, all of them or none.
+
+Runs are made with a scratch folder of baselines. What stands there at the end takes the place of
+what is committed, at once, and only if every run was valid. pytest tells beforehand which folders
+it would use, by a plugin of one hook: this module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from perfsuite.cli.common import ended_like_ctrl_c
+from perfsuite.compiler import COMPILE_CACHE, compile_cache
+from perfsuite.errors import BaselineError, PerfsuiteError, SettingsError
+from perfsuite.options import OPTIONS
+from perfsuite.settings import resolve_settings
+from perfsuite.storage import check_writable, write_whole
+
+if TYPE_CHECKING:
+    import pytest
+
+    from perfsuite.results.session import RunRecord
+
+_TOLD = "PERFSUITE_RECORD_FOLDERS"
+"""Environment variable with the file that pytest's folders are written to."""
+_ALL_IN_ONE = "--perf-only=latency"
+_NO_RUN_IS_KEPT = "no run is kept, the baseline is as it was"
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1, 100))
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def record(runs: int, pytest_arguments: tuple[str, ...]) -> None:
+    """Record a baseline from several runs, each in a fresh process.
+
+    They replace what is there together, once all of them are valid. What is given after the options
+    goes to pytest, for instance --perf-tiers fp32,bf16.
+
+    Ends with exit code 0 if the baseline was recorded, 1 if a run was invalid or failed, 2 on wrong
+    usage, 130 on Ctrl-C; nothing is replaced then.
+    """
+    folders = _asked_of_pytest(pytest_arguments)
+    for folder in (folders.baselines, folders.out):
+        check_writable(folder, 0)
+    with ended_like_ctrl_c(), _scratch(folders) as scratch:
+        for number in range(1, runs + 1):
+            click.secho(f"run {number} of {runs}", bold=True)
+            spoilt = scratch.measure(number, pytest_arguments)
+            if spoilt:
+                click.echo(f"run {number} of {runs} {spoilt}: {_NO_RUN_IS_KEPT}", err=True)
+                raise SystemExit(1)
+        for path in scratch.replace():
+            click.echo(f"recorded: {path}, {runs} runs")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """What pytest would use.
+
+    Attributes:
+        baselines: folder of committed baselines.
+        out: folder of run records.
+    """
+
+    baselines: Path
+    out: Path
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Where runs are made until all are known to be valid.
+
+    Attributes:
+        folders: what takes over from it.
+        baselines: a copy of the committed baselines, to which runs are added.
+        before: contents of the committed files when the copy was made.
+        out: folder of the runs' records.
+    """
+
+    folders: Folders
+    baselines: Path
+    before: dict[Path, bytes]
+    out: Path
+
+    def measure(self, number: int, pytest_arguments: tuple[str, ...]) -> str:
+        """Make one run; what is wrong with it, or nothing."""
+        how = "replace" if number == 1 else "add"
+        own = [f"--perf-baselines={self.baselines}", f"--perf-out={self.out}"]
+        command = [sys.executable, "-m", "pytest", "-m", "perf", _ALL_IN_ONE, "-q"]
+        command += [*pytest_arguments, f"--perf-update={how}", *own]
+        cache = {COMPILE_CACHE: str(compile_cache(self.folders.out))}
+        known = self._records()
+        done = subprocess.run(command, env=cache | os.environ, check=False)
+        made = self._records() - known
+        for path in made:
+            shutil.copy2(path, self.folders.out / "runs")
+        if done.returncode != 0:
+            return f"ended with pytest's exit code {done.returncode}"
+        return _what_is_wrong(made)
+
+    def replace(self) -> list[Path]:
+        """Put what was recorded in its place; the files.
+
+        Raises:
+            BaselineError: somebody else has changed one of them meanwhile.
+        """
+        after = _contents(self.baselines)
+        changed = [path for path in after if after[path] != self.before.get(path)]
+        now = _contents(self.folders.baselines)
+        for path in changed:
+            if now.get(path) != self.before.get(path):
+                problem = f"{self.folders.baselines / path} has changed meanwhile"
+                raise BaselineError(problem, hint=f"record again: {_NO_RUN_IS_KEPT}")
+        for path in changed:
+            write_whole(self.folders.baselines / path, after[path])
+        return [self.folders.baselines / path for path in changed]
+
+    def _records(self) -> set[Path]:
+        return {path for path in self.out.glob("runs/*.json") if path.name != "latest.json"}
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Check the options, tell the folders that this session would use, and end it."""
+    told = os.environ.get(_TOLD)
+    if told is None:
+        return None
+    given = {each.name: config.getoption(f"perf_{each.name.replace('-', '_')}") for each in OPTIONS}
+    try:
+        settings = resolve_settings(given, config.rootpath)
+    except PerfsuiteError as error:
+        import pytest
+
+        raise pytest.UsageError(str(error)) from None
+    folders = {"baselines": str(settings.baselines), "out": str(settings.out)}
+    Path(told).write_text(json.dumps(folders), encoding="utf-8")
+    return 0
+
+
+def _asked_of_pytest(pytest_arguments: tuple[str, ...]) -> Folders:
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "folders.json")
+        command = [sys.executable, "-m", "pytest", "-p", __name__, *pytest_arguments]
+        variables = os.environ | {_TOLD: str(told)}
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+        if not told.is_file():
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+            said = errors[-1].removeprefix("ERROR: ") if errors else "python -m pytest says why"
+            raise SettingsError("pytest does not start", hint=said)
+        folders = json.loads(told.read_text(encoding="utf-8"))
+    return Folders(Path(folders["baselines"]), Path(folders["out"]))
+
+
+@contextmanager
+def _scratch(folders: Folders) -> Iterator[Scratch]:
+    (folders.out / "runs").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="recording-", dir=folders.out) as name:
+        baselines = Path(name, "baselines")
+        before = _contents(folders.baselines)
+        for path, content in before.items():
+            write_whole(baselines / path, content)
+        yield Scratch(folders, baselines, before, Path(name, "out"))
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    """All JSON files below a folder but those of references, which no run of latency touches."""
+    paths = (path for path in folder.rglob("*.json") if "references" not in path.parts)
+    return {path.relative_to(folder): path.read_bytes() for path in paths}
+
+
+def _what_is_wrong(made: set[Path]) -> str:
+    """Why a run may not be kept, from its record."""
+    from perfsuite.results.session import load_record
+
+    if len(made) != 1:
+        return "measured nothing"
+    return _spoilt(load_record(made.pop()))
+
+
+def _spoilt(run: RunRecord) -> str:
+    from perfsuite.report.messages import say_all
+    from perfsuite.results.verdict import Metric, Outcome
+
+    for tier in run.tiers:
+        if tier.error:
+            return f"failed in {tier.tier} ({tier.error})"
+        latency = tier.verdict(Metric.LATENCY)
+        if latency is None:
+            return f"did not measure {tier.label}"
+        if latency.outcome is not Outcome.RECORDED:
+            return f"is {latency.outcome.value} in {tier.label} ({say_all(latency.reasons)})"
+    return "" if run.complete and run.tiers else "was cut short"

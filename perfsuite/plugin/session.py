@@ -1,0 +1,191 @@
+"""A session that measures: registered as a plugin once such a test has been selected."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import pytest
+
+from perfsuite.errors import PerfsuiteError
+from perfsuite.libraries import import_libraries
+from perfsuite.plugin.selection import IMAGES, VERDICTS, own_fixtures, tiers_of, times
+from perfsuite.plugin.tally import Ending, count
+from perfsuite.progress import Progress, ProgressLine
+from perfsuite.results.verdict import Outcome
+from perfsuite.settings import Settings
+
+if TYPE_CHECKING:
+    from perfsuite.ladder import Tier
+    from perfsuite.session.run import Run
+
+
+class MeasuringSession:
+    """The run under way, its progress line, and how its tests have ended.
+
+    Args:
+        config: pytest's.
+        items: the tests that measure.
+        settings: what was asked for.
+        root: folder that settings, baselines and records hang on.
+
+    Raises:
+        PerfsuiteError: something that can be checked beforehand is missing or does not fit.
+    """
+
+    def __init__(
+        self, config: pytest.Config, items: Sequence[pytest.Item], settings: Settings, root: Path
+    ) -> None:
+        self._config = config
+        self._root = root
+        self._tested = {i.nodeid: Ending(bool(own_fixtures(i) & VERDICTS)) for i in items}
+        self._was_cut_short = False
+        self._last_error: str | None = None
+        self._terminal = _terminal(config)
+        self._line = ProgressLine(self._terminal, lambda: _finish_line(config))
+        try:
+            self.run = self._prepare(items, settings)
+        except BaseException:
+            self._close_terminal()
+            raise
+
+    def _prepare(self, items: Sequence[pytest.Item], settings: Settings) -> Run:
+        self._line.begin("perfsuite")
+        self._line.update("importing torch and diffusers", 0, 1)
+        import_libraries()
+        from perfsuite.ladder import find_tiers
+        from perfsuite.session.preflight import prepare_run
+
+        if settings.tiers is not None:
+            find_tiers(settings.tiers)  # a name that is unknown, though -k may leave it out
+        return prepare_run(
+            replace(settings, tiers=tiers_of(items) or settings.tiers),
+            self._root,
+            scores_images=any(own_fixtures(item) & IMAGES for item in items),
+            needs_baseline=any(times(item) for item in items),
+        )
+
+    @contextlib.contextmanager
+    def working(self, tier: Tier) -> Iterator[Progress]:
+        """Show progress on a tier; keep what stops it in the record, and let it go on to pytest."""
+        self._line.begin(tier.name)
+        try:
+            yield self._line.update
+        except BaseException as error:
+            # A timeout, Ctrl-C and pytest.exit are no Exceptions: they cut the work short.
+            self._was_cut_short |= not isinstance(error, Exception)
+            self.run.note_failure(tier, error)
+            raise
+        finally:
+            self._line.end()
+
+    def note_verdict(self, nodeid: str, outcome: Outcome) -> None:
+        """Count a verdict that a test was given."""
+        self._tested.setdefault(nodeid, Ending(has_verdict=True)).outcomes.append(outcome)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note which tests run to their end: an interrupt does not come back here."""
+        done = yield
+        if item.nodeid in self._tested:
+            self._tested[item.nodeid].ended = True
+        return done
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep why a test came to no verdict."""
+        tested = self._tested.get(report.nodeid)
+        if tested is None or report.passed or tested.stopped:
+            return
+        if report.skipped:
+            tested.stopped = _reason(report)
+        elif report.when == "setup" or tested.has_verdict:
+            tested.stopped = "error"
+
+    def pytest_report_collectionfinish(self) -> str:
+        """State the root, before the first measurement."""
+        return f"perfsuite: settings, baselines and records hang on {self._root}"
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Close the record; a session that judged nothing does not end as if it had."""
+        self._line.end()
+        self._close_terminal()
+        ended = all(tested.ended for tested in self._tested.values())
+        try:
+            self.run.finish(complete=ended and not self._was_cut_short)
+        except PerfsuiteError as error:
+            self._last_error = str(error)
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            return
+        if exitstatus == pytest.ExitCode.OK and count(self._tested.values()).is_empty:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table of results, where they are kept, and what was judged."""
+        counts = count(self._tested.values())
+        terminalreporter.section("perfsuite")
+        if self.run.record.tiers:
+            self._write_table(terminalreporter)
+        if self._last_error:
+            terminalreporter.write_line(f"ERROR: {self._last_error}", red=True)
+        if counts.is_empty:
+            terminalreporter.write_line("ERROR: nothing was judged", red=True)
+        terminalreporter.write_line(str(counts))
+
+    def _write_table(self, terminalreporter: pytest.TerminalReporter) -> None:
+        from perfsuite.report.console import render_console
+        from perfsuite.report.session import session_document
+
+        run, writer = self.run, terminalreporter._tw
+        terminalreporter.write(
+            render_console(
+                session_document(run.record), width=writer.fullwidth, colour=writer.hasmarkup
+            )
+        )
+        if run.record_path and not self._last_error:
+            terminalreporter.write_line(f"run record: {self._short(run.record_path)}")
+        if run.record.baseline:
+            terminalreporter.write_line(f"baseline:   {self._short(run.record.baseline)}")
+
+    def _short(self, path: object) -> str:
+        return os.path.relpath(str(path), self._config.invocation_params.dir)
+
+    def _close_terminal(self) -> None:
+        if self._terminal is not None:
+            self._terminal.close()
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why a test was skipped, in a few words."""
+    said = report.longrepr[2] if isinstance(report.longrepr, tuple) else "expected to fail"
+    return said.removeprefix("Skipped: ").splitlines()[0][:60]
+
+
+def _terminal(config: pytest.Config) -> TextIO | None:
+    """A stream to the real terminal, past pytest's capturing; None if there is none."""
+    try:
+        with _uncaptured(config):
+            return os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        return contextlib.nullcontext()
+    disabled: contextlib.AbstractContextManager[None] = capture.global_and_fixture_disabled()
+    return disabled
+
+
+def _finish_line(config: pytest.Config) -> None:
+    """End the line that pytest's reporter has begun; it must not go into captured output."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        with _uncaptured(config):
+            reporter.ensure_newline()
+            reporter.flush()
