@@ -15,6 +15,8 @@ from perfsuite.errors import MeasurementError
 from perfsuite.pipelines import Pipeline, PipelineOutput, StepHook, family_of
 from perfsuite.workload import Shot, Workload
 
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+
 
 @dataclass(frozen=True)
 class GeneratedImage:
@@ -38,12 +40,15 @@ def deterministically() -> Iterator[None]:
     """Deterministic algorithms where torch has them, and cuBLAS's fixed workspace."""
     before = torch.are_deterministic_algorithms_enabled()
     warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    workspace = os.environ.get(_CUBLAS)
+    os.environ.setdefault(_CUBLAS, ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warns_only)
+        if workspace is None:
+            os.environ.pop(_CUBLAS, None)
 
 
 def generate(pipeline: Pipeline, workload: Workload, shot: Shot) -> GeneratedImage:

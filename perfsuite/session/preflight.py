@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import gc
 import os
 import secrets
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.compiler import COMPILE_CACHE, compile_cache
-from perfsuite.device import Device
 from perfsuite.environment import describe_environment
 from perfsuite.errors import (
     BaselineError,
@@ -39,6 +35,7 @@ from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
+from perfsuite.session.process import measuring_process
 from perfsuite.session.run import Run
 from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings
@@ -46,9 +43,6 @@ from perfsuite.storage import check_outputs
 from perfsuite.stores.baselines import BaselineStore, Comparable, comparable
 from perfsuite.stores.references import MANIFEST, load_references
 from perfsuite.workload import Workloads, labelled
-
-_RECORD_BYTES = 16 << 20
-_COMPILE_CACHE_BYTES = 256 << 20
 
 
 def prepare_run(
@@ -74,21 +68,42 @@ def prepare_run(
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
-    threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
     cache = _compile_cache(settings)
     subject = find_subject(
         settings,
         compile_cache=cache,
         written=(settings.out / "runs" / "latest.json",),
     )
-    _set_up_torch(settings, subject.device, cache)
-    environment = describe_environment(subject.device, settings.machine_label, root)
-    _keep_imports_out_of_garbage_collection()
+    threads = settings.threads or (None if subject.device.is_accelerator else 1)
+    with ExitStack() as process:
+        process.enter_context(measuring_process(threads, cache))
+        record = _empty_record(settings, subject, root)
+        runs = [
+            _run_of(
+                work,
+                subject,
+                settings,
+                record,
+                scores_images=scores_images,
+                uses_calibration=scores_images and uses_calibration,
+                needs_baseline=needs_baseline,
+            )
+            for work in subject.workloads
+        ]
+        record = replace(record, baseline=str(runs[0].store.find()) if runs[0].baseline else None)
+        kept = process.pop_all()
+    for run in runs:
+        run.siblings, run.record, run.p_values = runs, record, runs[0].p_values
+        run.process = kept
+    return runs[0]
+
+
+def _empty_record(settings: Settings, subject: Subject, root: Path) -> RunRecord:
     chosen = subject.workloads
-    record = RunRecord(
+    return RunRecord(
         SCHEMA,
         new_run_id(),
-        environment,
+        describe_environment(subject.device, settings.machine_label, root),
         subject.checkpoint.name,
         subject.weights[None].identity,
         chosen[0].latency,
@@ -96,24 +111,6 @@ def prepare_run(
         Policy(tolerance=settings.tolerance, multiplicity=len(subject.tiers) * len(chosen)),
         None,
     )
-    runs = [
-        _run_of(
-            work,
-            subject,
-            settings,
-            record,
-            scores_images=scores_images,
-            uses_calibration=scores_images and uses_calibration,
-            needs_baseline=needs_baseline,
-            _threads_before=threads_before,
-            _compile_cache_before=cache_before,
-        )
-        for work in chosen
-    ]
-    record = replace(record, baseline=str(runs[0].store.find()) if runs[0].baseline else None)
-    for run in runs:
-        run.siblings, run.record, run.p_values = runs, record, runs[0].p_values
-    return runs[0]
 
 
 def _run_of(
@@ -125,7 +122,6 @@ def _run_of(
     scores_images: bool,
     uses_calibration: bool,
     needs_baseline: bool,
-    **before: Any,
 ) -> Run:
     """The run of one workload, with all that its verdicts will be held against."""
     checkpoint, wanted = subject.checkpoint, subject.tiers
@@ -162,7 +158,6 @@ def _run_of(
         methods=methods,
         refused=known.refused,
         unknown=known.unknown,
-        **before,
     )
 
 
@@ -278,24 +273,6 @@ def new_run_id() -> str:
     """UTC time to the second and four random digits; sorts by time."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
-def _keep_imports_out_of_garbage_collection() -> None:
-    """Move what is alive by now out of the collector's sight.
-
-    The libraries are millions of objects; going through them takes a quarter of a second, and would
-    be taken out of somebody's sample.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def _set_up_torch(settings: Settings, device: Device, cache: Path) -> None:
-    """Threads, and a compile cache that survives the run."""
-    threads = settings.threads or (None if device.is_accelerator else 1)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    os.environ[COMPILE_CACHE] = str(cache)
 
 
 def _compile_cache(settings: Settings) -> Path:

@@ -7,16 +7,12 @@ after each. `perfsuite.session.preflight` makes one.
 from __future__ import annotations
 
 import functools
-import gc
-import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
 from perfsuite.checkpoints import Checkpoint
-from perfsuite.compiler import COMPILE_CACHE
 from perfsuite.device import Device
 from perfsuite.errors import head_of
 from perfsuite.images.references import References
@@ -74,6 +70,7 @@ class Run:
         unknown: tiers whose baseline does not tell what was measured.
         siblings: the session's runs, one for each workload, this one among them.
         p_values: of the session's tests so far, shared with the siblings.
+        process: undoes what was set for the whole process.
     """
 
     settings: Settings
@@ -92,9 +89,8 @@ class Run:
     unknown: frozenset[str] = frozenset()
     siblings: list[Run] = field(default_factory=list)
     p_values: dict[str, float] = field(default_factory=dict)
+    process: ExitStack = field(default_factory=ExitStack)
     _gate: ImageGate | None = None
-    _threads_before: int = field(default_factory=torch.get_num_threads)
-    _compile_cache_before: str | None = field(default_factory=lambda: os.environ.get(COMPILE_CACHE))
 
     @property
     def environment(self) -> Environment:
@@ -186,11 +182,7 @@ class Run:
 
     def finish(self, *, complete: bool) -> None:
         """Mark the record as complete and undo what preparing has set."""
-        torch.set_num_threads(self._threads_before)
-        os.environ.pop(COMPILE_CACHE, None)
-        if self._compile_cache_before is not None:
-            os.environ[COMPILE_CACHE] = self._compile_cache_before
-        gc.unfreeze()
+        self.process.close()
         if self.record.tiers:
             for run in self.siblings or (self,):
                 run._judge_together()
