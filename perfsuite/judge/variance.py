@@ -89,7 +89,7 @@ def between_run_spread(
 
     Each tier has few runs, so its own estimate is poor. Estimates are pooled over tiers and
     combined with the assumed spread as a scaled inverse chi-squared prior, weighted by degrees of
-    degrees_of_freedom (G. K. Smyth, 'Linear models and empirical Bayes methods for assessing
+    freedom (G. K. Smyth, 'Linear models and empirical Bayes methods for assessing
     differential
     expression in microarray experiments', 2004, the moderated variance). The assumption is of
     machines; what the runs' own sampling error adds to it is known from their samples. With single

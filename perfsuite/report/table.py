@@ -20,11 +20,13 @@ class Column:
         is_text: text stands left and may wrap; numbers stand right and never do.
         sheds: order in which columns are left out where the page is too narrow, 1 first; 0 for
             those that always stay.
+        on_pages_only: whether a terminal never shows it: a link, say.
     """
 
     name: str
     is_text: bool = False
     sheds: int = 0
+    on_pages_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Table:
     rows: tuple[Row, ...]
 
     def fitted(self, width: int) -> Table:
-        """The table without the columns that a page of so many characters has no room for."""
-        kept = list(range(len(self.columns)))
+        """The table for a terminal of so many characters, without columns that it has no room for."""
+        kept = [place for place, each in enumerate(self.columns) if not each.on_pages_only]
         for place in sorted(kept, key=lambda each: self.columns[each].sheds):
             if self.columns[place].sheds and self._width(kept) > width:
                 kept.remove(place)

@@ -313,10 +313,19 @@ def test_of_mixed_runs_those_that_fit_are_kept(store: BaselineStore) -> None:
     assert [run.run_id for run in known.tiers["fp32"].runs] == ["2"]
 
 
+def test_what_one_process_measures_twice_is_one_run(store: BaselineStore) -> None:
+    save(store, recorded_run("1", 0.2))
+    save(store, recorded_run("2", 0.3), add=True)
+    save(store, recorded_run("2", 0.4), add=True)
+    assert run_ids(store) == ["1", "2"]
+    assert loaded(store).tiers["fp32"].runs[1].latency.samples_s == (0.4,) * 3
+
+
 def test_a_run_of_something_else_is_not_added(store: BaselineStore) -> None:
     path = save(store, run_of())
     before = path.read_bytes()
-    for other in (run_of(threads=2), run_of(replace(METHOD, identity="sha256:f"))):
+    unlike = replace(METHOD, identity="sha256:f")
+    for other in (run_of(threads=2, run_id="2"), run_of(unlike, run_id="2")):
         with pytest.raises(BaselineError, match="no run can be added to it: record anew"):
             save(store, other, add=True)
     assert path.read_bytes() == before
@@ -341,18 +350,22 @@ def test_a_table_that_has_changed_since_is_named(store: BaselineStore) -> None:
 def test_sessions_that_add_at_once_lose_no_run(store: BaselineStore) -> None:
     tiers, runs = ("fp32", "bf16", "sdpa"), 8
 
-    def add_runs(tier: str) -> None:
+    def add_runs(tier: str, session: str) -> None:
         for number in range(runs):
-            save(store, recorded_run(f"{tier}-{number}"), tier, add=True)
+            save(store, recorded_run(f"{tier}-{number}{session}"), tier, add=True)
 
-    threads = [threading.Thread(target=add_runs, args=(tier,)) for tier in tiers for _ in range(2)]
+    threads = [
+        threading.Thread(target=add_runs, args=(tier, session))
+        for tier in tiers
+        for session in "ab"
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     for tier in tiers:
         assert sorted(run_ids(store, tier)) == sorted(
-            f"{tier}-{n}" for n in range(runs) for _ in "ab"
+            f"{tier}-{n}{session}" for n in range(runs) for session in "ab"
         )
 
 

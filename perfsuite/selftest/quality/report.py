@@ -14,7 +14,7 @@ COLUMNS = (
     Column("layers", sheds=1),
     Column("margin"),
 )
-_SOURCE = Column("imitates", is_text=True, sheds=4)
+_SOURCE = Column("imitates", is_text=True, on_pages_only=True)
 LEGEND = (
     "exactness: PSNR of the worst of the exactness images in fp32, threshold 80 dB; lossy: SSIM "
     "and PSNR of the worst image at reduced precision (of four images where these fail); layers: "
@@ -82,8 +82,12 @@ def quality_document(report: Report) -> Document:
 
 
 def _table(trials: tuple[Trial, ...]) -> Table:
-    rows = tuple(Row((*cells(trial), trial.imitates), _outcome(trial)) for trial in trials)
+    rows = tuple(Row((*cells(trial), _imitated(trial)), _outcome(trial)) for trial in trials)
     return Table((*COLUMNS, _SOURCE), rows)
+
+
+def _imitated(trial: Trial) -> str:
+    return f"{trial.imitates} ([report]({trial.url}))" if trial.url else trial.imitates
 
 
 def _outcome(trial: Trial) -> Outcome | None:
