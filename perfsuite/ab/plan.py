@@ -65,22 +65,12 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     )
     device, wanted, checkpoint = subject.device, subject.tiers, subject.checkpoint
     asked, weights = _one_workload(subject.workloads), subject.weights[None]
-    name = settings.checkpoint or "pocket"
     environment = describe_environment(device, settings.machine_label, root)
-    key = environment.hardware.key
     policy = PairedPolicy(
         settings.tolerance, multiplicity=sum(_timed_verdicts(each) for each in wanted)
     )
     threads = settings.threads or (None if device.is_accelerator else 1)
     cores = _cores(device, threads)
-    request = Build(
-        tier="",
-        checkpoint=name if name in checkpoint_names() else str(Path(name).expanduser().resolve()),
-        latency=asked.latency,
-        quality=asked.quality,
-        device=device.name,
-        threads=threads,
-    )
     record = GateRecord(
         SCHEMA,
         new_run_id(),
@@ -97,17 +87,30 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         tuple(tier.name for tier in wanted),
     )
     work = Work(
-        request,
+        _request(settings, asked, device, threads),
         cores,
         settings.budget_s / policy.blocks,
         usable_cores=environment.hardware.cores,
         threads=record.environment.threads,
     )
     # fp32 stands for 'there may be none': the arms can still be held against each other.
-    found = (settings, key, checkpoint, weights, asked)
+    found = (settings, environment.hardware.key, checkpoint, weights, asked)
     references = find_references(*found, (reference_tier(),))
     images = ArmImages(asked.quality, references, find_calibration(*found))
     return GatePlan(wanted, work, images, record, settings.out)
+
+
+def _request(settings: Settings, asked: Workloads, device: Device, threads: int | None) -> Build:
+    """What both arms are asked to build; the tier is filled in later."""
+    name = settings.checkpoint or "pocket"
+    return Build(
+        tier="",
+        checkpoint=name if name in checkpoint_names() else str(Path(name).expanduser().resolve()),
+        latency=asked.latency,
+        quality=asked.quality,
+        device=device.name,
+        threads=threads,
+    )
 
 
 def _one_workload(chosen: tuple[Workloads, ...]) -> Workloads:

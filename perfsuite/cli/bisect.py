@@ -21,11 +21,12 @@ from perfsuite.cli.common import (
 from perfsuite.cli.gate import BUDGET_S, open_workers
 from perfsuite.errors import SettingsError
 from perfsuite.libraries import import_libraries, quietly
-from perfsuite.settings import resolve_settings
+from perfsuite.settings import find_root, resolve_settings
 
 if TYPE_CHECKING:
     from perfsuite.ab.plan import GatePlan
     from perfsuite.bisect.session import Candidate, Measure
+    from perfsuite.environments.builder import Environments
     from perfsuite.environments.spec import Spec
     from perfsuite.progress import ProgressLine
     from perfsuite.results.ab import GateRecord, TierGate
@@ -95,59 +96,32 @@ class _End:
 def _run(
     good: str, bad: str, tier: str | None, metric: str | None, given: dict[str, Any]
 ) -> BisectRecord:
-    root = Path.cwd()
-    settings = resolve_settings({**given, "tiers": tier}, root, {"budget": BUDGET_S})
+    root = find_root(Path.cwd())
+    settings = resolve_settings({**given, "tiers": tier}, root, {"budget": BUDGET_S}, flag="--")
     with quietly():
         import_libraries()
         from perfsuite.ab.plan import prepare_gate
-        from perfsuite.bisect.session import BisectSession, Candidate
+        from perfsuite.bisect.session import BisectSession
         from perfsuite.environments.builder import Environments
         from perfsuite.environments.spec import Requirements
-        from perfsuite.environments.versions import (
-            between,
-            installed_version,
-            package_of,
-            pinned_version,
-            released_versions,
-        )
+        from perfsuite.environments.versions import package_of, released_versions
         from perfsuite.report.bisect import trial_line
-        from perfsuite.results.bisection import BisectRecord, bisection_path
-        from perfsuite.results.migrate import SCHEMA
-        from perfsuite.session.preflight import new_run_id
+        from perfsuite.results.bisection import bisection_path
     ends = (_read_end(good, "--good"), _read_end(bad, "--bad"))
     wanted, question = _asked(ends[1].gate, tier, metric)
     package = package_of(ends[0].spec, ends[1].spec)
     template = next(e.spec for e in reversed(ends) if isinstance(e.spec, Requirements))
-    pins = [pinned_version(end.spec) for end in ends]
-    if pins[0] and pins[1]:
-        between((), pins[0], pins[1])  # in the wrong order they are not worth building
+    _check_order(ends)
     plan = prepare_gate(replace(settings, tiers=(wanted,)), good, bad, root)
     released = released_versions(package, template.options)
     environments = Environments(settings.out / "envs", say)
-    pythons = [environments.provide(end.spec) for end in ends]
-    candidates = [
-        Candidate(installed_version(python, package), end.shown, python)
-        for end, python in zip(ends, pythons, strict=True)
-    ]
-    versions = between(released, candidates[0].version, candidates[1].version)
-    say(f"{package}: {len(versions)} versions, both ends included")
-    record = BisectRecord(
-        SCHEMA,
-        new_run_id(),
-        plan.record.environment,
-        plan.record.checkpoint,
-        wanted,
-        question,
-        package,
-        ends[0].shown,
-        ends[1].shown,
-        versions,
-    )
+    candidates = _candidates(ends, package, environments)
+    record = _new_record(plan, wanted, question, package, released, candidates)
+    say(f"{package}: {len(record.versions)} versions, both ends included")
     with progress_line() as line:
         session = BisectSession(
             record,
-            candidates[0],
-            candidates[1],
+            *candidates,
             template,
             environments.provide,
             _measurer(plan, question, line),
@@ -157,6 +131,57 @@ def _run(
         done = session.run()
     say(f"record: {bisection_path(record.bisect_id, settings.out)}")
     return done
+
+
+def _check_order(ends: tuple[_End, _End]) -> None:
+    """In the wrong order two versions are not worth building."""
+    from perfsuite.environments.versions import between, pinned_version
+
+    older, newer = (pinned_version(end.spec) for end in ends)
+    if older and newer:
+        between((), older, newer)
+
+
+def _candidates(
+    ends: tuple[_End, _End], package: str, environments: Environments
+) -> tuple[Candidate, Candidate]:
+    """Both ends with their interpreters and the versions that these hold."""
+    from perfsuite.bisect.session import Candidate
+    from perfsuite.environments.versions import installed_version
+
+    good, bad = (
+        Candidate(installed_version(python, package), end.shown, python)
+        for end, python in [(each, environments.provide(each.spec)) for each in ends]
+    )
+    return good, bad
+
+
+def _new_record(
+    plan: GatePlan,
+    tier: str,
+    question: Question,
+    package: str,
+    released: tuple[str, ...],
+    ends: tuple[Candidate, Candidate],
+) -> BisectRecord:
+    from perfsuite.environments.versions import between
+    from perfsuite.results.bisection import BisectRecord
+    from perfsuite.results.migrate import SCHEMA
+    from perfsuite.session.preflight import new_run_id
+
+    good, bad = ends
+    return BisectRecord(
+        SCHEMA,
+        new_run_id(),
+        plan.record.environment,
+        plan.record.checkpoint,
+        tier,
+        question,
+        package,
+        good.shown,
+        bad.shown,
+        between(released, good.version, bad.version),
+    )
 
 
 def _tell(line: ProgressLine, said: str) -> None:

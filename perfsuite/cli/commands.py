@@ -96,11 +96,9 @@ def tiers() -> None:
 @click.option("--device", show_default="auto")
 @click.option("--baselines", show_default="baselines", help="Folder to write to.")
 @workload_options
-def record_references(
-    checkpoint: str | None, device: str | None, baselines: str | None, **workload: Any
-) -> None:
+def record_references(**given: Any) -> None:
     """Make the fp32 reference images and latents of a checkpoint (pocket on a CPU)."""
-    first = prepare(checkpoint, None, device, baselines, scores_images=False, **workload)
+    first = prepare(given, scores_images=False)
     folders = {run.work.name: _references_folder(run) for run in first.siblings}
     from perfsuite.ladder import reference_tier
     from perfsuite.storage import check_outputs

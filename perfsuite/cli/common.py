@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -34,37 +34,22 @@ if TYPE_CHECKING:
     from perfsuite.session.run import Run
 
 
-def prepare(
-    checkpoint: str | None,
-    tiers: str | None,
-    device: str | None,
-    baselines: str | None,
-    out: str | None = None,
-    *,
-    scores_images: bool = True,
-    uses_calibration: bool = True,
-    **workload: Any,
-) -> Run:
-    """A session for a command, from its options and `[tool.perfsuite]`; None is not given.
+def prepare(given: Mapping[str, Any], *, scores_images: bool = True, **preparing: Any) -> Run:
+    """A session for a command, from its options and `[tool.perfsuite]`.
 
     With several workloads it is the first one's run; `siblings` are all of them.
+
+    Args:
+        given: values by option; None where not given.
+        scores_images: whether references are needed.
+        **preparing: what else `prepare_run` takes.
     """
-    given: dict[str, Any] = {
-        **workload,
-        "checkpoint": checkpoint,
-        "tiers": tiers,
-        "device": device,
-        "baselines": baselines,
-        "out": out,
-    }
     root = find_root(Path.cwd())
     settings = resolve_settings(given, root, flag="--")
     import_libraries()
     from perfsuite.session.preflight import prepare_run
 
-    return prepare_run(
-        settings, root, scores_images=scores_images, uses_calibration=uses_calibration
-    )
+    return prepare_run(settings, root, scores_images=scores_images, **preparing)
 
 
 def workload_options(command: Callable[..., Any]) -> Callable[..., Any]:

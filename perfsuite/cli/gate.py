@@ -21,7 +21,7 @@ from perfsuite.cli.common import (
 )
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
-from perfsuite.settings import resolve_settings
+from perfsuite.settings import find_root, resolve_settings
 
 if TYPE_CHECKING:
     from perfsuite.ab.plan import GatePlan
@@ -62,8 +62,8 @@ def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> N
 
 
 def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
-    root = Path.cwd()
-    settings = resolve_settings(given, root, {"budget": BUDGET_S})
+    root = find_root(Path.cwd())
+    settings = resolve_settings(given, root, {"budget": BUDGET_S}, flag="--")
     from perfsuite.environments.builder import Environments
     from perfsuite.environments.spec import parse_spec
 

@@ -23,16 +23,9 @@ if TYPE_CHECKING:
 @click.option("--device", show_default="auto")
 @click.option("--baselines", show_default="baselines", help="Folder to write to.")
 @workload_options
-def calibrate_quality(
-    checkpoint: str | None,
-    tiers: str | None,
-    seeds: int,
-    device: str | None,
-    baselines: str | None,
-    **workload: Any,
-) -> None:
+def calibrate_quality(seeds: int, **given: Any) -> None:
     """Set the quality gate's thresholds from what the healthy tiers of a checkpoint score."""
-    first = prepare(checkpoint, tiers, device, baselines, uses_calibration=False, **workload)
+    first = prepare(given, uses_calibration=False)
     check_writable(first.settings.baselines, 0)
     for run in first.siblings:
         _calibrate(run, seeds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,11 @@ from perfsuite.cli.common import ended_like_ctrl_c, prepare, progress_line, show
 from perfsuite.cli.gate import BUDGET_S, open_workers
 from perfsuite.errors import ReferenceImageError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
-from perfsuite.settings import resolve_settings
+from perfsuite.settings import find_root, resolve_settings
 
 if TYPE_CHECKING:
     from perfsuite.progress import ProgressLine
     from perfsuite.report.table import Document
-    from perfsuite.selftest.latency.trials import TrialPlan
     from perfsuite.selftest.quality.trial import Report
     from perfsuite.session.run import Run
 
@@ -32,24 +32,16 @@ REQUIRED_SHARE = 0.95
 @click.option("--full", "kind", flag_value="full", help="The latency gate, over an hour.")
 @click.option("--gate", "kind", flag_value="gate", help="The upgrade gate, for hours.")
 @click.option("--quality", "kind", flag_value="quality", help="The quality gate: planted faults.")
-@click.option("--checkpoint", default="pocket", show_default=True)
-@click.option("--tiers", default=None, help="Tiers to try, e.g. fp32,int8.")
+@click.option("--checkpoint", show_default="pocket")
+@click.option("--tiers", help="Tiers to try, e.g. fp32,int8.")
 @click.option("--only", multiple=True, help="With --quality: a fault's name or part of it.")
 @click.option("--repeats", type=click.IntRange(1, 1000), help="With --quality or --gate.")
 @click.option("--after", default=0, type=click.IntRange(0), help="Repeats made before: new seeds.")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--baselines", default="baselines", show_default=True)
-@click.option("--out", default=".perfsuite", show_default=True, help="Folder for selftest/.")
+@click.option("--device", show_default="auto")
+@click.option("--baselines", show_default="baselines")
+@click.option("--out", show_default=".perfsuite", help="Folder for selftest/.")
 def selftest(
-    kind: str | None,
-    checkpoint: str,
-    tiers: str | None,
-    only: tuple[str, ...],
-    repeats: int | None,
-    after: int,
-    device: str,
-    baselines: str,
-    out: str,
+    kind: str | None, only: tuple[str, ...], repeats: int | None, after: int, **given: Any
 ) -> None:
     """Prove that a gate can fail, and that it does not without a reason.
 
@@ -77,19 +69,20 @@ def selftest(
         if only or after:
             raise click.UsageError("--only and --after go with --quality")
         if kind == "gate":
-            _try_gate(checkpoint, tiers, device, out, repeats or GATE_REPEATS)
+            _try_gate(given, repeats or GATE_REPEATS)
             return
         if repeats is not None:
             raise click.UsageError("--repeats goes with --quality or --gate")
-        _try_latency(kind, checkpoint, tiers, device, out)
+        _try_latency(kind, given)
         return
     if after and repeats is None:
         raise click.UsageError("--after goes with --repeats")
-    run = prepare(checkpoint, tiers, device, baselines, out)
+    run = prepare(given)
     if run.references is None:
+        name = run.settings.checkpoint or run.checkpoint.name
         raise ReferenceImageError(
-            f"checkpoint '{checkpoint}' has no reference images yet",
-            hint=f"perfsuite record-references {checkpoint}",
+            f"checkpoint '{run.checkpoint.name}' has no reference images yet",
+            hint=f"perfsuite record-references {shlex.quote(name)}",
         )
     if repeats is not None:
         _repeat(run, repeats, after)
@@ -104,14 +97,23 @@ def selftest(
         raise SystemExit(1)
 
 
-def _try_latency(kind: str, checkpoint: str, tiers: str | None, device: str, out: str) -> None:
+def _try_latency(kind: str, given: dict[str, Any]) -> None:
     """Measure the trials that are not there yet, judge all, print and keep the table."""
     from perfsuite.selftest.latency.trials import FULL, QUICK
 
-    plan = replace(FULL if kind == "full" else QUICK, checkpoint=checkpoint, device=device)
-    if tiers is not None:
-        plan = replace(plan, tiers=tuple(tiers.split(",")))
-    folder = _check_plan(plan, out) / "selftest"
+    plan = FULL if kind == "full" else QUICK
+    own = {"checkpoint": plan.checkpoint, "tiers": plan.tiers}
+    settings = resolve_settings(given, find_root(Path.cwd()), own, flag="--")
+    plan = replace(
+        plan,
+        checkpoint=settings.checkpoint or plan.checkpoint,
+        tiers=settings.tiers or plan.tiers,
+        device=settings.device,
+        threads=settings.threads,
+    )
+    folder = settings.out / "selftest"
+    # A trial that cannot be measured at all is found out before the first process.
+    prepare(given | {"tiers": ",".join(plan.tiers)}, scores_images=False).finish(complete=False)
     from perfsuite.selftest.latency.campaign import report_on, run_trials
     from perfsuite.selftest.latency.report import latency_selftest_document
 
@@ -124,7 +126,7 @@ def _try_latency(kind: str, checkpoint: str, tiers: str | None, device: str, out
         raise SystemExit(1)
 
 
-def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats: int) -> None:
+def _try_gate(given: dict[str, Any], repeats: int) -> None:
     """Make the trials that are not there yet, judge all, print and keep the table."""
     with quietly():
         import_libraries()
@@ -139,15 +141,10 @@ def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats
             trials_for,
         )
 
-    given: dict[str, Any] = {
-        "checkpoint": checkpoint,
-        "tiers": tiers or ",".join(TIERS),
-        "device": device,
-        "out": out,
-        "budget": BUDGET_S,
-    }
-    settings = resolve_settings(given, Path.cwd())
-    plan = prepare_gate(settings, ".", ".", Path.cwd())
+    root = find_root(Path.cwd())
+    own = {"checkpoint": "pocket", "tiers": TIERS, "budget": BUDGET_S}
+    settings = resolve_settings(given, root, own, flag="--")
+    plan = prepare_gate(settings, ".", ".", root)
     folder = settings.out / "selftest" / "gate"
     trials = experiment(folder, GateTrialPlan.of(plan))
     with ended_like_ctrl_c(), progress_line() as line:
@@ -160,16 +157,6 @@ def _try_gate(checkpoint: str, tiers: str | None, device: str, out: str, repeats
     _keep("gate", report, gate_selftest_document(report), folder.parent)
     if report.false_alarms:
         raise SystemExit(1)
-
-
-def _check_plan(plan: TrialPlan, out: str) -> Path:
-    """See that a trial can be measured at all, before the first process; the output folder."""
-    run = prepare(
-        plan.checkpoint, ",".join(plan.tiers), plan.device, "baselines", out, scores_images=False
-    )
-    folder = run.settings.out
-    run.finish(complete=False)
-    return folder
 
 
 def _repeat(run: Run, repeats: int, after: int) -> None:

@@ -52,7 +52,7 @@ class Table:
     rows: tuple[Row, ...]
 
     def fitted(self, width: int) -> Table:
-        """The table for a terminal of so many characters, without columns that it has no room for."""
+        """The table for a terminal of so many characters; columns without room are left out."""
         kept = [place for place, each in enumerate(self.columns) if not each.on_pages_only]
         for place in sorted(kept, key=lambda each: self.columns[each].sheds):
             if self.columns[place].sheds and self._width(kept) > width:

@@ -278,7 +278,7 @@ def test_starts_that_differ_wildly_lead_to_the_advice_of_a_wider_tolerance() -> 
     blocks = [*steady(1.0, blocks=1), *steady(1.3, blocks=1), *steady(0.8, blocks=1)]
     verdict = judged(blocks)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.reasons == (RunsDiffer(0.05),)
+    assert verdict.reasons == (RunsDiffer(0.05, "starts"),)
     assert say_all(verdict.reasons).endswith("tolerance 0.1")
 
 
