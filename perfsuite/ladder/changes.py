@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import platform
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -67,6 +68,14 @@ def plain_attention(builder: Builder) -> None:
 def bfloat16(builder: Builder) -> None:
     """Load all weights as torch.bfloat16."""
     builder.dtype = torch.bfloat16
+    if not builder.is_accelerator and lacks_bfloat16(
+        platform.machine(), torch.backends.cpu.get_cpu_capability()
+    ):
+        builder.find(
+            "bfloat16",
+            "this CPU has no AVX-512: oneDNN computes bfloat16 convolutions with its reference "
+            "implementation, many times slower than float32",
+        )
 
 
 @change(exact=True)
@@ -130,6 +139,16 @@ def compile_denoiser_and_decoder(builder: Builder) -> None:
     """
     mode = "max-autotune" if builder.is_accelerator else "default"
     builder.family.compile(builder.pipeline, mode)
+
+
+def lacks_bfloat16(machine: str, capability: str) -> bool:
+    """Whether oneDNN has nothing but its reference implementation for bfloat16 on a CPU.
+
+    Args:
+        machine: as `platform.machine` names it.
+        capability: of its vectors, as `torch.backends.cpu.get_cpu_capability` names it.
+    """
+    return machine in ("x86_64", "AMD64", "i686") and capability in ("DEFAULT", "AVX2")
 
 
 def gains_from_int8(module: nn.Module, name: str = "") -> bool:

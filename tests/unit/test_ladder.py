@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import platform
 import weakref
 
 import pytest
@@ -294,3 +295,32 @@ def test_every_tier_runs_on_an_accelerator(quick: Checkpoint) -> None:
             pixels = generate(built.pipeline, quick.quality, shot).pixels
         reference = pixels if reference is None else reference
         assert ssim(pixels, reference) > 0.97, each.name
+
+
+@pytest.mark.parametrize(
+    ("machine", "capability", "lacks"),
+    [
+        ("x86_64", "AVX2", True),
+        ("x86_64", "DEFAULT", True),
+        ("x86_64", "AVX512", False),
+        ("aarch64", "DEFAULT", False),
+        ("arm64", "SVE256", False),
+    ],
+)
+def test_a_cpu_without_bfloat16_is_known(machine: str, capability: str, lacks: bool) -> None:
+    assert changes.lacks_bfloat16(machine, capability) is lacks
+
+
+def test_a_tier_in_bfloat16_says_that_the_cpu_is_made_for_it_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for capability, said in (("AVX2", 1), ("AVX512", 0)):
+        monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+        monkeypatch.setattr(
+            torch.backends.cpu, "get_cpu_capability", lambda found=capability: found
+        )
+        for accelerator in (False, True):
+            builder = Builder("cuda" if accelerator else "cpu", accelerator)
+            changes.bfloat16.apply(builder)
+            assert builder.dtype == torch.bfloat16
+            assert len(builder.findings) == (0 if accelerator else said)
