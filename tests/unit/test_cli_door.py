@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from perfsuite import report
 from perfsuite.ab import plan
 from perfsuite.cli import commands
 from perfsuite.cli import gate as cli_gate
@@ -18,6 +17,7 @@ from perfsuite.cli import record as cli_record
 from perfsuite.cli.commands import main
 from perfsuite.cli.common import SUMMARY_VARIABLE, check_markdown, in_own_words, publish
 from perfsuite.errors import EnvironmentBroken, OutputError
+from perfsuite.report import ladder
 from perfsuite.report.table import Document, Heading
 from perfsuite.settings import Settings
 
@@ -44,7 +44,7 @@ def test_a_crash_is_no_verdict(
     crash = raising(ZeroDivisionError("nobody has foreseen it"))
     monkeypatch.setattr(cli_gate, "_run", crash)
     monkeypatch.setattr(cli_record, "_asked_of_pytest", crash)
-    monkeypatch.setattr(report, "render_tiers", crash)
+    monkeypatch.setattr(ladder, "ladder_document", crash)
     result = runner.invoke(main, arguments)
     assert result.exit_code == 4
     assert "ZeroDivisionError: nobody has foreseen it" in result.output
@@ -65,7 +65,9 @@ def test_a_report_that_nobody_reads_changes_no_exit_code() -> None:
     """As in `perfsuite gate ... | head -1`."""
     script = (
         "import sys, time; from perfsuite.cli.common import show; time.sleep(0.3);"
-        "show('a line\\n' * 100000); show('more\\n'); sys.exit(3)"
+        "from perfsuite.report.table import Document, Lines;"
+        "show(Document((Lines(('a line',) * 100000),))); show(Document((Lines(('more',)),)));"
+        "sys.exit(3)"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE

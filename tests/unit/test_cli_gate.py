@@ -213,7 +213,7 @@ def test_two_real_workers_pass_against_each_other(small_pocket: Checkpoint, tmp_
     recorded = CliRunner().invoke(main, ["record-references", "pocket"])
     assert recorded.exit_code == 0, recorded.output
     # A tolerance that noise cannot reach, so that two starts of each arm settle it.
-    result = gate("--tolerance", "1", treatment=sys.executable)
+    result = gate("--tolerance", "1", "--tiers", "fp32", treatment=sys.executable)
     record = the_record(tmp_path)
     assert result.exit_code == 0, (result.output, json.dumps(str(record)))
     (tier,) = record.tiers

@@ -25,7 +25,7 @@ from perfsuite.images.calibration import calibration_path
 from perfsuite.images.generate import GeneratedImage
 from perfsuite.ladder import Tier, register_tier, table
 from perfsuite.measure import Measurement
-from perfsuite.report.messages import say_all
+from perfsuite.report.messages import say
 from perfsuite.results.images import Calibration
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.reasons import Incomparable
@@ -58,7 +58,7 @@ def prepare(tmp_path: Path, model: Path) -> Iterator[Prepare]:
     def prepared(*, images: bool = False, **given: str) -> Run:
         asked = {"checkpoint": str(model), "tiers": "fp32", "device": "cpu", **given}
         settings = resolve_settings(asked, tmp_path)
-        runs.append(prepare_run(settings, tmp_path, scores_images=images))
+        runs.append(prepare_run(settings, tmp_path, scores_images=images, needs_baseline=True))
         return runs[-1]
 
     yield prepared
@@ -75,6 +75,8 @@ def set_scheduler(model: Path) -> None:
     text = path.read_text()
     assert "EulerDiscreteScheduler" in text
     path.write_text(text.replace("EulerDiscreteScheduler", "DDIMScheduler"))
+    index = model / "model_index.json"  # which is where diffusers reads the class
+    index.write_text(index.read_text().replace("EulerDiscreteScheduler", "DDIMScheduler"))
 
 
 def change_weights(model: Path) -> None:
@@ -99,15 +101,15 @@ def save_again(model: Path) -> None:
 
 
 MISMATCHES = [
-    (set_scheduler, "scheduler DDIMScheduler ", "the baseline's EulerDiscreteScheduler"),
-    (change_weights, "weights sha256:", "the baseline's sha256:"),
-    (change_config, "configuration of vae ", " does not compare with the baseline's "),
+    (set_scheduler, "scheduler"),
+    (change_weights, "weights"),
+    (change_config, "configuration of vae"),
 ]
 
 
-@pytest.mark.parametrize(("mutate", "now", "recorded"), MISMATCHES)
+@pytest.mark.parametrize(("mutate", "what"), MISMATCHES)
 def test_another_model_in_the_same_folder_is_named_not_compared_and_not_overwritten(
-    mutate: Callable[[Path], None], now: str, recorded: str, model: Path, prepare: Prepare
+    mutate: Callable[[Path], None], what: str, model: Path, prepare: Prepare
 ) -> None:
     first = prepare()
     first.judge_measurement(measured(first))
@@ -118,10 +120,11 @@ def test_another_model_in_the_same_folder_is_named_not_compared_and_not_overwrit
     verdict = run.judge_measurement(measured(run))
     assert verdict.outcome is Outcome.NO_BASELINE
     assert verdict.change is None
-    said = say_all(verdict.reasons)
-    assert said.startswith(now)
-    assert recorded in said
-    assert said.endswith("record anew with --perf-update")
+    (why,) = verdict.reasons
+    assert isinstance(why, Incomparable)
+    assert why.what == what
+    assert why.here != why.recorded
+    assert say(why).endswith("record anew with --perf-update")
     assert path.read_bytes() == before
 
 
@@ -144,14 +147,16 @@ def test_a_model_that_was_only_saved_again_is_compared(model: Path, prepare: Pre
     assert run.judge_measurement(measured(run)).change is not None
 
 
-@pytest.mark.parametrize("mutate", [each for each, _, _ in MISMATCHES])
+@pytest.mark.parametrize("mutate", [each for each, _ in MISMATCHES])
 def test_no_run_is_added_to_those_of_another_model(
     mutate: Callable[[Path], None], model: Path, prepare: Prepare
 ) -> None:
     first = prepare(update="replace")
     first.judge_measurement(measured(first))
     mutate(model)
-    with pytest.raises(BaselineError, match=r"tier 'fp32', was recorded for .* no run can be"):
+    with pytest.raises(
+        BaselineError, match="no run can be added to tier 'fp32' of .* does not compare"
+    ):
         prepare(update="add")
 
 
@@ -163,7 +168,9 @@ def test_a_baseline_that_has_to_be_there_has_to_be_of_the_same(
     prepare(missing="fail")
     with pytest.raises(SettingsError, match="no baseline of tier 'bf16' in"):
         prepare(missing="fail", tiers="fp32,bf16")
-    with pytest.raises(SettingsError, match="tier 'fp32', was recorded for 1 threads, this run"):
+    with pytest.raises(
+        SettingsError, match="tier 'fp32' of .*: threads 2 does not compare with the baseline's 1"
+    ):
         prepare(missing="fail", threads="2")
 
 
@@ -249,8 +256,13 @@ def record_some(run: Run, folder: Path) -> None:
     import numpy as np
 
     quality = run.work.quality
+    size = (quality.height, quality.width, 3)
     images = [
-        GeneratedImage(shot, np.full((64, 64, 3), 0.5, "float32"), np.ones((4, 8, 8), "float32"))
+        GeneratedImage(
+            shot,
+            np.random.default_rng(shot.index).random(size).astype("float32"),
+            np.ones((4, 8, 8), "float32"),
+        )
         for shot in quality.shots()
     ]
     record_references(
@@ -265,11 +277,10 @@ def record_some(run: Run, folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("mutate", "now", "recorded"), MISMATCHES)
+@pytest.mark.parametrize(("mutate", "what"), MISMATCHES)
 def test_references_of_another_model_are_named(
     mutate: Callable[[Path], None],
-    recorded: str,
-    now: str,
+    what: str,
     model: Path,
     prepare: Prepare,
     tmp_path: Path,
@@ -278,9 +289,8 @@ def test_references_of_another_model_are_named(
     record_some(run, tmp_path / "baselines" / "references" / "mine")
     assert prepare(images=True).references is not None
     mutate(model)
-    with pytest.raises(ReferenceImageError, match=f"was recorded for {recorded}") as caught:
+    with pytest.raises(ReferenceImageError, match=f"was recorded for {what} .* this is "):
         prepare(images=True)
-    assert now in str(caught.value)
 
 
 def test_references_are_found_by_workload_and_the_command_for_missing_ones_is_named(
@@ -293,7 +303,7 @@ def test_references_are_found_by_workload_and_the_command_for_missing_ones_is_na
     assert found is not None
     assert found.folder is not None
     assert found.folder.name == "mine--wide"
-    with pytest.raises(ReferenceImageError, match="record-references mine --steps 7, or begin"):
+    with pytest.raises(ReferenceImageError, match=r"record-references \S*mine --steps 7, or begin"):
         prepare(images=True, steps="7", tiers="bf16")
 
 
