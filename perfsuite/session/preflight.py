@@ -189,16 +189,21 @@ def _load_baseline(
 def _require_baseline(
     store: BaselineStore, settings: Settings, known: Comparable, names: tuple[str, ...]
 ) -> None:
-    hint = "record one: perfsuite record --runs 5, or pass --perf-missing record"
-    if known.baseline is None:
-        problem = f"no baseline for {store.hardware_key} in {settings.baselines}"
-        raise SettingsError(problem, hint=hint)
-    for name in names:
-        if name in known.refused:
-            problem = f"tier '{name}' of {store.find()}: {say(known.refused[name])}"
-            raise SettingsError(problem, hint=hint)
-        if name not in known.baseline.tiers:
-            raise SettingsError(f"no baseline of tier '{name}' in {store.find()}", hint=hint)
+    tiers = known.baseline.tiers if known.baseline else {}
+    lacking = ",".join(name for name in names if name not in {**tiers, **known.refused})
+    refused = [name for name in names if name in known.refused]
+    again = "perfsuite record --runs 5 --perf-tiers"
+    if lacking:
+        where = store.find() or f"{store.hardware_key} in {settings.baselines}"
+        raise SettingsError(
+            f"no baseline for {lacking} of {where}",
+            hint=f"record one: {again} {lacking}, or pass --perf-missing record",
+        )
+    for name in refused:
+        raise SettingsError(
+            f"tier '{name}' of {store.find()}: {say(known.refused[name])}",
+            hint=f"{again} {','.join(refused)}",
+        )
 
 
 def find_references(

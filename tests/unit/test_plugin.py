@@ -233,19 +233,20 @@ def test_tiers_are_built_once_and_freed_before_the_next(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from perfsuite import ladder
+    from perfsuite.session import run as session_run
 
     events: list[str] = []
     build, close = ladder.build_tier, ladder.BuiltTier.close
 
-    def noted_build(tier: ladder.Tier, *rest: object) -> ladder.BuiltTier:
+    def noted_build(tier: ladder.Tier, *rest: object, **options: object) -> ladder.BuiltTier:
         events.append(f"build {tier.name}")
-        return build(tier, *rest)  # type: ignore[arg-type]
+        return build(tier, *rest, **options)  # type: ignore[arg-type]
 
     def noted_close(built: ladder.BuiltTier) -> None:
         events.append(f"free {built.tier.name}")
         close(built)
 
-    monkeypatch.setattr(ladder, "build_tier", noted_build)
+    monkeypatch.setattr(session_run, "build_tier", noted_build)
     monkeypatch.setattr(ladder.BuiltTier, "close", noted_close)
     run(project, "--perf-tiers", "fp32,twin,third")
     assert events == [
@@ -364,7 +365,7 @@ def test_a_missing_compiler_stops_the_run_only_for_compiled_tiers(
     monkeypatch.setenv("CXX", "no-such-compiler")
     result = run(project, "--perf-tiers", "fp32,compile")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: no C++ compiler (no-such-compiler)*--perf-tiers fp32*"])
+    result.stderr.fnmatch_lines(["ERROR: no C++ compiler ('no-such-compiler')*--perf-tiers fp32*"])
     assert run(project, "--perf-tiers", "fp32").ret == pytest.ExitCode.OK
 
 

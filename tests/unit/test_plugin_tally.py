@@ -150,12 +150,12 @@ def test_a_record_of_a_session_cut_short_is_not_complete(
 def test_a_timeout_leaves_the_record_incomplete_and_named(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from perfsuite import ladder
+    from perfsuite.session import run
 
-    def never(*arguments: object) -> object:
+    def never(*arguments: object, **options: object) -> object:
         pytest.fail("Timeout (>1.0s) from pytest-timeout.")
 
-    monkeypatch.setattr(ladder, "build_tier", never)
+    monkeypatch.setattr(run, "build_tier", never)
     project.runpytest_inprocess(*LATENCY)
     record = load_record(project.path / ".perfsuite" / "runs" / "latest.json")
     assert not record.complete

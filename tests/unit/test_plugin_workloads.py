@@ -12,12 +12,12 @@ TESTS = """
     import pytest
 
     @pytest.mark.perf
-    def test_latency(latency_verdict, enforce):
-        enforce(latency_verdict)
+    def test_latency(perf_latency_verdict, perf_enforce):
+        perf_enforce(perf_latency_verdict)
 
     @pytest.mark.perf
-    def test_images(quality_verdict, enforce):
-        enforce(quality_verdict)
+    def test_images(perf_quality_verdict, perf_enforce):
+        perf_enforce(perf_quality_verdict)
 """
 TABLE = '[tool.perfsuite.workloads.wide]\nsize = "80x64"\nsteps = 1\n'
 QUICK = ("-m", "perf", "--perf-checkpoint=quick", "--perf-tiers=fp32", "--perf-budget=0.2", "-v")
@@ -43,8 +43,8 @@ def test_every_workload_of_a_matrix_is_measured_and_judged_beside_the_others(
         [
             "*test_latency?fp32-default? SKIPPED*",
             "*test_images?fp32-wide? PASSED*",
-            "fp32-default *no baseline*",
-            "fp32-wide *no baseline*",
+            "fp32-default *recorded",
+            "fp32-wide *recorded",
         ]
     )
     record = latest(project)
@@ -56,7 +56,7 @@ def test_every_workload_of_a_matrix_is_measured_and_judged_beside_the_others(
         for metric in (Metric.LATENCY, Metric.IMAGES)
     )
     folder = project.path / ".perfsuite"
-    assert {path.name for path in folder.glob("baselines/*/*")} == {
+    assert {path.name for path in folder.glob("baselines/*/*.json")} == {
         "quick.json",
         "quick--wide.json",
     }

@@ -155,7 +155,7 @@ def test_no_run_is_added_to_those_of_another_model(
     first.judge_measurement(measured(first))
     mutate(model)
     with pytest.raises(
-        BaselineError, match="no run can be added to tier 'fp32' of .* does not compare"
+        BaselineError, match=r"no run can be added to tier 'fp32' of .* does not compare"
     ):
         prepare(update="add")
 
@@ -166,10 +166,10 @@ def test_a_baseline_that_has_to_be_there_has_to_be_of_the_same(
     first = prepare(update="replace")
     first.judge_measurement(measured(first))
     prepare(missing="fail")
-    with pytest.raises(SettingsError, match="no baseline of tier 'bf16' in"):
+    with pytest.raises(SettingsError, match="no baseline for bf16 of"):
         prepare(missing="fail", tiers="fp32,bf16")
     with pytest.raises(
-        SettingsError, match="tier 'fp32' of .*: threads 2 does not compare with the baseline's 1"
+        SettingsError, match=r"tier 'fp32' of .*: threads 2 does not compare with the baseline's 1"
     ):
         prepare(missing="fail", threads="2")
 
