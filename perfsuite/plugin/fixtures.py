@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -131,27 +132,24 @@ def perf_enforce(perf_run: Run) -> Callable[[Any], None]:
     with its reason, and fails where the session is strict. A first baseline that nobody asked for
     skips.
     """
+    from perfsuite.report.messages import describe
     from perfsuite.results.verdict import Outcome
 
     settings = perf_run.settings
+    records = f"{os.path.relpath(settings.out / 'runs')}/"
     undecided = (Outcome.INCONCLUSIVE, Outcome.INVALID, Outcome.NO_BASELINE)
 
     def act(verdict: Verdict) -> None:
         __tracebackhide__ = True
+        said = describe(verdict, records)
         if verdict.outcome in undecided and not settings.strict:
-            pytest.skip(_message(verdict))
+            pytest.skip(said)
         if verdict.outcome in (Outcome.REGRESSED, *undecided):
-            pytest.fail(_message(verdict), pytrace=False)
+            pytest.fail(said, pytrace=False)
         if verdict.outcome is Outcome.RECORDED and settings.update is None:
-            pytest.skip(_message(verdict))
+            pytest.skip(said)
 
     return act
-
-
-def _message(verdict: Verdict) -> str:
-    from perfsuite.report.messages import describe
-
-    return describe(verdict)
 
 
 def _judged(request: pytest.FixtureRequest, run: Run, judge: Callable[..., Verdict]) -> Verdict:

@@ -143,7 +143,9 @@ class MeasuringSession:
         run, writer = self.run, terminalreporter._tw
         terminalreporter.write(
             render_console(
-                session_document(run.record), width=writer.fullwidth, colour=writer.hasmarkup
+                session_document(run.record, f"{self._short(run.settings.out / 'runs')}/"),
+                width=writer.fullwidth,
+                colour=writer.hasmarkup,
             )
         )
         if run.record_path and not self._last_error:

@@ -174,10 +174,15 @@ def _of_gates(reason: r.Reason) -> str | None:
     return None
 
 
-def describe(verdict: Verdict) -> str:
-    """A verdict in one or a few lines, for assertion messages and reasons for skipping."""
+def describe(verdict: Verdict, records: str = "") -> str:
+    """A verdict in one or a few lines, for assertion messages and reasons for skipping.
+
+    Args:
+        verdict: what to describe.
+        records: folder that the paths of pictures start from; it ends with a slash.
+    """
     if verdict.metric.is_of_pictures:
-        lines = [_headline(verdict), *_evidence(verdict)]
+        lines = [_headline(verdict), *_evidence(verdict, records)]
     else:
         lines = [_headline(verdict) if verdict.change is None else _latency(verdict)]
     return "\n".join([*lines, *(say(note) for note in verdict.notes)])
@@ -210,13 +215,13 @@ def _latency(verdict: Verdict) -> str:
     return f"{head}; {said}" if said else head
 
 
-def _evidence(verdict: Verdict) -> list[str]:
+def _evidence(verdict: Verdict, records: str) -> list[str]:
     """Scores with their thresholds, and pictures."""
     lines = []
     if verdict.images is not None:
         said = ", ".join(say_check(check) for check in verdict.images.checks)
         lines += [f"scores: {said} ({verdict.images.thresholds.source})"] if said else []
-        lines += [f"picture: {path}" for path in verdict.images.pictures]
+        lines += [f"picture: {records}{path}" for path in verdict.images.pictures]
     layers = verdict.layers
     if layers is not None and layers.scores and verdict.outcome is Outcome.PASSED:
         worst = layers.scores[0]

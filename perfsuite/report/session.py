@@ -39,13 +39,18 @@ LEGEND = (
 _ORDER = (Metric.LATENCY, Metric.IMAGES, Metric.EXACTNESS, Metric.LAYERS)
 
 
-def session_document(record: RunRecord) -> Document:
-    """The table of a run, with reasons and findings below it."""
+def session_document(record: RunRecord, records: str = "") -> Document:
+    """The table of a run, with reasons and findings below it.
+
+    Args:
+        record: the run.
+        records: folder that the paths of pictures start from; it ends with a slash.
+    """
     return Document(
         (
             Heading(heading(record)),
             Table(COLUMNS, rows(record)),
-            Lines(notes(record)),
+            Lines(notes(record, records)),
             Lines((LEGEND,), dim=True),
         )
     )
@@ -76,11 +81,14 @@ def rows(record: RunRecord) -> tuple[Row, ...]:
     return tuple(_row(result, references.get(result.workload)) for result in record.tiers)
 
 
-def notes(record: RunRecord) -> tuple[str, ...]:
+def notes(record: RunRecord, records: str = "") -> tuple[str, ...]:
     """What the table has no room for: reasons, findings and errors, each on one line."""
     lines: list[str] = []
     for result in record.tiers:
-        said = [result.error, *(each for metric in _ORDER for each in _said(result, metric))]
+        said = [
+            result.error,
+            *(each for metric in _ORDER for each in _said(result, metric, records)),
+        ]
         said += [finding.message for finding in result.findings]
         lines += [f"{result.label}: {line}" for line in said if line]
     return (*_merged(lines), *_basis(record))
@@ -116,7 +124,7 @@ def _row(result: TierResult, reference: TierResult | None) -> Row:
     return Row(cells, Outcome.REGRESSED if result.error else result.overall)
 
 
-def _said(result: TierResult, metric: Metric) -> list[str]:
+def _said(result: TierResult, metric: Metric, records: str) -> list[str]:
     """Reasons, notes and pictures of one verdict."""
     verdict = result.verdict(metric)
     if verdict is None:
@@ -125,7 +133,7 @@ def _said(result: TierResult, metric: Metric) -> list[str]:
     said = [f"{name}{say_all(verdict.reasons)}"] if verdict.reasons else []
     said += [say(note) for note in verdict.notes]
     pictures = verdict.images.pictures if verdict.images else ()
-    return [*said, *(f"picture: {path}" for path in pictures)]
+    return [*said, *(f"picture: {records}{path}" for path in pictures)]
 
 
 def _basis(record: RunRecord) -> list[str]:

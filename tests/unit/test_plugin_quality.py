@@ -74,13 +74,14 @@ def test_a_fault_fails_with_scores_thresholds_and_a_picture(project: pytest.Pyte
     assert re.search(r"worst PSNR dB \d+\.\d below 80\.0", said)
     picture = re.search(r"picture: (\S+\.png)", said)
     assert picture is not None
-    drawn = project.path / ".perfsuite" / "runs" / picture[1]
+    drawn = project.path / picture[1]
     assert drawn.read_bytes().startswith(b"\x89PNG")
     verdict = latest(project).result("hasty").verdict(Metric.EXACTNESS)
     assert verdict is not None
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.images is not None
-    assert verdict.images.pictures == (picture[1],)
+    (kept,) = verdict.images.pictures
+    assert f".perfsuite/runs/{kept}" == picture[1]
 
 
 def test_what_the_lossy_stage_lets_through_the_exactness_stage_does_not(
@@ -117,3 +118,47 @@ def test_damaged_thresholds_stop_the_run_before_any_weight_is_loaded(
     result = run(project, "--perf-tiers", "fp32")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*quick.json is not valid*perfsuite calibrate-quality quick*"])
+
+
+SWAPPED = """
+    import pytest
+    from perfsuite.selftest.quality.damage import swap_red_and_blue
+    from perfsuite.session import run
+
+    # As a release of diffusers would do it: whatever is built decodes blue as red.
+    build = run.Run.build
+
+    @pytest.fixture(autouse=True, scope="session")
+    def bad_release():
+        def built(self, *rest, **options):
+            tier = build(self, *rest, **options)
+            tier._undo.enter_context(swap_red_and_blue(tier.pipeline))
+            return tier
+        run.Run.build = built
+        yield
+        run.Run.build = build
+"""
+
+
+def test_damage_that_all_tiers_share_is_damage(project: pytest.Pytester) -> None:
+    from perfsuite import ladder
+
+    twin = ladder.Tier("twin", "fp32", (), "fp32 again", min_ssim=0.99)
+    ladder.register_tier(twin)
+    asked = ("--perf-tiers", "fp32,twin", "--perf-only", "quality")
+    run(project, *asked).assert_outcomes(passed=2)
+    project.makeconftest(SWAPPED)
+    result = run(project, *asked)
+    result.assert_outcomes(failed=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["fp32 * image worse", "twin * image worse"])
+    result.stdout.fnmatch_lines(
+        ["*all tiers share it: a library or the checkpoint changed*record-references*"]
+    )
+    result.stdout.fnmatch_lines(["2 judged, 0 recorded, 0 skipped"])
+    for tier in latest(project).tiers:
+        verdict = tier.verdict(Metric.IMAGES)
+        assert verdict is not None
+        assert verdict.images is not None
+        (picture,) = verdict.images.pictures
+        assert (project.path / ".perfsuite" / "runs" / picture).is_file()
