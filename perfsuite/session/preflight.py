@@ -28,6 +28,7 @@ from perfsuite.ladder import (
     reference_tier,
     resolve_method,
 )
+from perfsuite.process import measuring_process
 from perfsuite.report.messages import say
 from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
@@ -35,7 +36,6 @@ from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
-from perfsuite.session.process import measuring_process
 from perfsuite.session.run import Run
 from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ from perfsuite.libraries import quietly
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.sampling import compiled_graphs
 from perfsuite.measure.warmup import WarmupRule
+from perfsuite.process import measuring_process
 from perfsuite.workers.protocol import (
     Begin,
     Begun,
@@ -68,6 +70,7 @@ class Workbench:
         self._watch: Watch = FakeWatch()
         self._graphs_at_first = 0
         self._graphs_before_sampling = 0
+        self._process = ExitStack()  # undone by the end of the process
         self._cpu_s = 0.0
         self._since_s = 0.0
 
@@ -106,8 +109,7 @@ class Workbench:
         return self._tier
 
     def _build(self, request: Build) -> Built:
-        if request.threads is not None:
-            torch.set_num_threads(request.threads)
+        self._process.enter_context(measuring_process(request.threads))
         device = find_device(request.device)
         (tier,) = find_tiers([request.tier])
         workloads = Workloads(request.latency, request.quality)

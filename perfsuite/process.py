@@ -14,7 +14,7 @@ from perfsuite.compiler import COMPILE_CACHE
 
 
 @contextmanager
-def measuring_process(threads: int | None, compile_cache: Path) -> Iterator[None]:
+def measuring_process(threads: int | None, compile_cache: Path | None = None) -> Iterator[None]:
     """Threads, the compile cache, and what is imported by now out of the collector's sight.
 
     The libraries are millions of objects; a collection that goes through them takes a quarter of a
@@ -22,12 +22,13 @@ def measuring_process(threads: int | None, compile_cache: Path) -> Iterator[None
 
     Args:
         threads: CPU threads of torch; None for its own choice.
-        compile_cache: folder that survives the session.
+        compile_cache: folder that survives the session; None for the one that is set.
     """
     threads_before, cache_before = torch.get_num_threads(), os.environ.get(COMPILE_CACHE)
     if threads is not None:
         torch.set_num_threads(threads)
-    os.environ[COMPILE_CACHE] = str(compile_cache)
+    if compile_cache is not None:
+        os.environ[COMPILE_CACHE] = str(compile_cache)
     gc.collect()
     gc.freeze()
     try:
