@@ -350,3 +350,23 @@ def test_tiers_stay_together_whatever_shuffles_the_tests(measured: pytest.Pytest
     named = re.findall(r"::(\S+)", measured.runpytest_inprocess(*both).stdout.str())
     tests = ("test_latency", "test_images")
     assert named == [f"{test}[{tier}]" for tier in ("fp32", "twin") for test in tests]
+
+
+def test_two_tests_measure_three_workloads(measured: pytest.Pytester) -> None:
+    tables = """
+    [tool.perfsuite.workloads.wide]
+    size = "80x64"
+    [tool.perfsuite.workloads.two-steps]
+    steps = 2
+    """
+    write(Path(), {"pyproject.toml": tables})
+    chosen = "--perf-workload=default,wide,two-steps"
+    result = measured.runpytest_inprocess(*QUICK, chosen)
+    result.stdout.fnmatch_lines(["3 judged, 3 recorded, 0 skipped"])
+    record = load_record(Path(".perfsuite/runs/latest.json"))
+    assert {each.label for each in record.tiers} == {
+        "fp32-default",
+        "fp32-wide",
+        "fp32-two-steps",
+    }
+    assert all(len(each.verdicts) == 2 for each in record.tiers)
