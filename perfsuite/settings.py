@@ -185,7 +185,7 @@ def _project_table(path: Path) -> dict[str, Any]:
     try:
         tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} cannot be read ({error})", hint="mend its TOML") from None
+        raise SettingsError(f"{path} cannot be read ({error})", hint="fix its TOML") from None
     table = tools.get("perfsuite", {}) if isinstance(tools, dict) else None
     if not isinstance(table, dict):
         raise SettingsError(

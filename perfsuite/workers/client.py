@@ -165,7 +165,7 @@ class WorkerProcess:
 
     def start(self) -> Hello:
         """Wait until the libraries are imported, and see that it runs this perfsuite."""
-        hint = f"mend it, or name another --{self._launch.name.value}"
+        hint = f"fix it, or name another --{self._launch.name.value}"
         try:
             hello = self._expect(Hello, self._timeouts.start_s)
         except ArmFailed as error:
