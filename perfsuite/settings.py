@@ -36,7 +36,7 @@ def in_ci() -> bool:
 
 
 def find_root(start: Path) -> Path:
-    """The folder that settings, baselines and records hang on.
+    """The folder that settings, baselines and records belong to.
 
     The nearest folder from `start` up whose pyproject.toml has a `[tool.perfsuite]`, within the
     same repository; `start` itself if there is none.

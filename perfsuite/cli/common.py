@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def prepare(given: Mapping[str, Any], *, scores_images: bool = True, **preparing: Any) -> Run:
-    """A session for a command, from its options and `[tool.perfsuite]`.
+    """A session for a command, from its options, `[tool.perfsuite]` and the project's conftests.
 
     With several workloads it is the first one's run; `siblings` are all of them.
 
@@ -47,6 +47,7 @@ def prepare(given: Mapping[str, Any], *, scores_images: bool = True, **preparing
     root = find_root(Path.cwd())
     settings = resolve_settings(given, root, flag="--")
     import_libraries()
+    load_conftests()
     from perfsuite.session.preflight import prepare_run
 
     return prepare_run(settings, root, scores_images=scores_images, **preparing)

@@ -79,6 +79,20 @@ def test_references_are_recorded_with_their_manifest(runner: CliRunner, quick: C
     ]
 
 
+def test_a_command_knows_the_tiers_and_checkpoints_of_the_projects_conftests(
+    runner: CliRunner, quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
+    Path("tests").mkdir()
+    Path("tests/conftest.py").write_text(
+        "from perfsuite import Tier, register_tier\n"
+        "register_tier(Tier('of-ours', 'fp32', (), why='for a test'))\n"
+    )
+    Path("pyproject.toml").write_text('[tool.perfsuite]\ntiers = ["of-ours"]\n')
+    result = runner.invoke(main, ["record-references", "quick"])
+    assert result.exit_code == 0, result.output
+
+
 def test_references_are_made_with_fp32_whatever_tiers_the_project_measures(
     runner: CliRunner, quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
