@@ -159,7 +159,7 @@ def _compile(compiler: str, scratch: Path) -> None:
 
 
 def _refused(compiler: str, said: str) -> PerfsuiteError:
-    mend = "install Python's headers (python3-dev)" if "Python.h" in said else "mend it, set CXX"
+    mend = "install Python's headers (python3-dev)" if "Python.h" in said else "fix it, set CXX"
     if "No space left" in said:
         return OutputError(f"{compiler} cannot compile ({said})", hint="free space, or set TMPDIR")
     return CompilerMissing(f"{compiler} cannot compile ({said})", hint=f"{mend}, or {_LEAVE_OUT}")

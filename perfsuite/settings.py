@@ -36,7 +36,7 @@ def in_ci() -> bool:
 
 
 def find_root(start: Path) -> Path:
-    """The folder that settings, baselines and records hang on.
+    """The folder that settings, baselines and records belong to.
 
     The nearest folder from `start` up whose pyproject.toml has a `[tool.perfsuite]`, within the
     same repository; `start` itself if there is none.
@@ -185,7 +185,7 @@ def _project_table(path: Path) -> dict[str, Any]:
     try:
         tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} cannot be read ({error})", hint="mend its TOML") from None
+        raise SettingsError(f"{path} cannot be read ({error})", hint="fix its TOML") from None
     table = tools.get("perfsuite", {}) if isinstance(tools, dict) else None
     if not isinstance(table, dict):
         raise SettingsError(

@@ -29,7 +29,7 @@ Migration = Callable[[dict[str, Any]], dict[str, Any]]
 LOCK_TIMEOUT_S = 30.0
 """A session holds a file for milliseconds: who waits longer waits for a process that hangs."""
 _ELSEWHERE = (
-    "free space, mend its permissions, or pass another folder (--perf-out, --perf-baselines)"
+    "free space, fix its permissions, or pass another folder (--perf-out, --perf-baselines)"
 )
 _ABANDONED_S = 60.0
 """Age from which a draft whose writer's process is gone belongs to nobody. Processes of other

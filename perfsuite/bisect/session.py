@@ -159,7 +159,7 @@ class BisectSession:
             gate_id=gate_id,
         )
         if of_end and tier.failure is not None and not tier.failure.is_regression:
-            raise GateError(tier.failure.message, hint="mend it and start again")
+            raise GateError(tier.failure.message, hint="fix it and start again")
         return self._note(trial)
 
     def _note(self, trial: Trial) -> Trial:

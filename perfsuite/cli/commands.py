@@ -77,7 +77,7 @@ def main() -> None:
 
 @main.command()
 def tiers() -> None:
-    """Print the ladder: what each tier adds and why; those of the folder's conftest.py too."""
+    """Print the ladder: what each tier adds and why; those of the project's conftests too."""
     load_conftests()
     with quietly():
         from perfsuite.ladder import summarise

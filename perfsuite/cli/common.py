@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def prepare(given: Mapping[str, Any], *, scores_images: bool = True, **preparing: Any) -> Run:
-    """A session for a command, from its options and `[tool.perfsuite]`.
+    """A session for a command, from its options, `[tool.perfsuite]` and the project's conftests.
 
     With several workloads it is the first one's run; `siblings` are all of them.
 
@@ -47,6 +47,7 @@ def prepare(given: Mapping[str, Any], *, scores_images: bool = True, **preparing
     root = find_root(Path.cwd())
     settings = resolve_settings(given, root, flag="--")
     import_libraries()
+    load_conftests()
     from perfsuite.session.preflight import prepare_run
 
     return prepare_run(settings, root, scores_images=scores_images, **preparing)
@@ -70,28 +71,34 @@ _WORKLOAD_OPTIONS = (
 
 
 class _NoTests:
-    """A pytest plugin that ends a session once the first conftests are loaded."""
+    """A pytest plugin that leaves out every file, so that a session only loads conftests."""
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_cmdline_main(self) -> int:
-        return 0
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        named = [Path(each.split("::")[0]) for each in config.args]  # testpaths may name files
+        config.args = [str(path.parent if path.is_file() else path) for path in named]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        return collection_path.is_file() or None
 
 
 def load_conftests() -> None:
-    """Load the conftests that pytest would load first in this folder: they may register tiers.
+    """Load the conftests that pytest would load in this folder: they may register tiers.
 
     Raises:
         SettingsError: one cannot be loaded, or pytest cannot be configured here.
     """
-    captured = io.StringIO()
-    with redirect_stderr(captured), redirect_stdout(io.StringIO()):
-        code = pytest.main([], plugins=[_NoTests()])
-    if code != pytest.ExitCode.OK:
-        lines = [line.strip() for line in captured.getvalue().splitlines() if line.strip()]
+    said, errors_said = io.StringIO(), io.StringIO()
+    with redirect_stderr(errors_said), redirect_stdout(said):
+        code = pytest.main(["--collect-only"], plugins=[_NoTests()])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        both = errors_said.getvalue() + said.getvalue()
+        lines = [line.strip() for line in both.splitlines() if line.strip()]
         errors = [line[1:].strip() for line in lines if line.startswith("E ")]
         raise SettingsError(
             f"the tiers of {Path.cwd()} cannot be read ({(errors or lines or [str(code)])[0]})",
-            hint="mend its conftest.py, so that pytest runs there",
+            hint="fix its conftest.py, so that pytest runs there",
         )
 
 

@@ -170,7 +170,7 @@ def calibrate_tier(
         if score.faults or score.ssim is None or score.latent_cosine is None:
             raise CalibrationError(
                 f"'{score.prompt}', seed {score.seed}, cannot be scored",
-                hint="mend the tier before it is calibrated",
+                hint="fix the tier before it is calibrated",
             )
     ssim = [_error(score.ssim) for score in scores]
     noise = [_noise_power(score.psnr_db) for score in scores]
@@ -213,7 +213,7 @@ def worst_threshold(errors: Sequence[float], others: Sequence[float]) -> float:
     if max(errors) > threshold:
         raise CalibrationError(
             "an image of the healthy tier is as far from its reference as another seed's",
-            hint="mend the tier, or take images out of the workload that rounding decides",
+            hint="fix the tier, or take images out of the workload that rounding decides",
         )
     return threshold
 

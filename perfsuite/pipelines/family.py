@@ -6,7 +6,6 @@ pipeline is one class, from a `conftest.py` too. Importing this module imports n
 
 from __future__ import annotations
 
-import enum
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +22,6 @@ Pipeline: TypeAlias = Any
 
 StepHook: TypeAlias = Callable[[int], None]
 """Called with the number of each denoising step, from 0, when the step is done."""
-
-
-class Feature(str, enum.Enum):
-    """What a family may leave out. The value names the protocol's method."""
-
-    SET_ATTENTION = "set_attention"
-    FUSE_PROJECTIONS = "fuse_projections"
-    COMPILE = "compile"
 
 
 @dataclass(frozen=True)
@@ -51,8 +42,8 @@ class PipelineOutput:
 class PipelineFamily(Protocol):
     """How perfsuite works with one kind of pipeline.
 
-    Subclass it: the attributes, `call` and `latents_shape` are a family's own, the other methods
-    have defaults. Optional methods (`Feature`) raise `NotAvailable` unless a family has its own;
+    Subclass it: the attributes and `call` are a family's own, the other methods
+    have defaults. Optional methods raise `NotAvailable` unless a family has its own;
     the tier is then built without that change, and the result says so.
 
     Attributes:
@@ -91,10 +82,6 @@ class PipelineFamily(Protocol):
             keeps_latents: whether the final latents are wanted too.
         """
 
-    @abstractmethod
-    def latents_shape(self, pipeline: Pipeline, workload: Workload) -> tuple[int, int, int]:
-        """Channels, height and width of one image's latents."""
-
     def prepare(self, pipeline: Pipeline) -> None:
         """Set up a pipeline that was just loaded: no progress bar, which would cost time."""
         if hasattr(pipeline, "set_progress_bar_config"):
@@ -126,11 +113,6 @@ class PipelineFamily(Protocol):
             self.denoiser_name: self.denoiser(pipeline),
             self.decoder_name: self.decoder(pipeline),
         }
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        """Components with weights: folders in the layout of `save_pretrained`."""
-        return (self.denoiser_name, self.decoder_name, *self.text_encoder_names)
 
     def set_attention(self, pipeline: Pipeline, *, fused: bool) -> None:
         """Compute attention by scaled_dot_product_attention, or by separate matrix products.
@@ -166,15 +148,6 @@ def uncompiled(module: Any) -> Any:
     return getattr(module, "_orig_mod", module)
 
 
-def features_of(family: PipelineFamily) -> frozenset[Feature]:
-    """The optional methods that a family has of its own."""
-    return frozenset(
-        each
-        for each in Feature
-        if getattr(type(family), each.value) is not getattr(PipelineFamily, each.value)
-    )
-
-
 def noise_generators(workload: Workload, shot: Shot) -> list[torch.Generator]:
     """One seeded generator for each image of the batch.
 
@@ -194,11 +167,6 @@ _MEMBERS = (
 )
 
 
-def families() -> tuple[PipelineFamily, ...]:
-    """All registered families, each once."""
-    return tuple(dict.fromkeys(_FAMILIES.values()))
-
-
 def register_family(family: PipelineFamily) -> None:
     """Add a pipeline family, usually from a `conftest.py`.
 
@@ -215,25 +183,13 @@ def register_family(family: PipelineFamily) -> None:
     _FAMILIES.update(dict.fromkeys(family.pipelines, family))
 
 
-def find_family(class_name: str) -> PipelineFamily:
-    """The family of a pipeline class, by the name that stands in a `model_index.json`.
-
-    Raises:
-        LadderError: there is none.
-    """
-    return _first_family((class_name,))
-
-
 def family_of(pipeline: Pipeline) -> PipelineFamily:
     """The family of a pipeline, by the name of its class or of one that it derives from.
 
     Raises:
         LadderError: there is none.
     """
-    return _first_family(tuple(each.__name__ for each in type(pipeline).__mro__))
-
-
-def _first_family(class_names: tuple[str, ...]) -> PipelineFamily:
+    class_names = tuple(each.__name__ for each in type(pipeline).__mro__)
     for name in class_names:
         if name in _FAMILIES:
             return _FAMILIES[name]

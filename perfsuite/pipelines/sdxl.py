@@ -59,12 +59,6 @@ class SdxlFamily(PipelineFamily):
         ).images
         return PipelineOutput(images, latents[0] if latents else None)
 
-    def latents_shape(self, pipeline: Pipeline, workload: Workload) -> tuple[int, int, int]:
-        """The UNet's channels; the size divided by the VAE's factor."""
-        factor = pipeline.vae_scale_factor
-        channels = int(pipeline.unet.config.in_channels)
-        return channels, workload.height // factor, workload.width // factor
-
     def set_attention(self, pipeline: Pipeline, *, fused: bool) -> None:
         """AttnProcessor2_0 of diffusers, or its default without SDPA."""
         from diffusers.models.attention_processor import AttnProcessor2_0

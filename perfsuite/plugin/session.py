@@ -32,7 +32,7 @@ class MeasuringSession:
         config: pytest's.
         items: the tests that measure.
         settings: what was asked for.
-        root: folder that settings, baselines and records hang on.
+        root: folder that relative paths of settings, baselines and records start from.
 
     Raises:
         PerfsuiteError: something that can be checked beforehand is missing or does not fit.
@@ -108,7 +108,7 @@ class MeasuringSession:
 
     def pytest_report_collectionfinish(self) -> str:
         """State the root, before the first measurement."""
-        return f"perfsuite: settings, baselines and records hang on {self._root}"
+        return f"perfsuite: settings, baselines and records are those of {self._root}"
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Close the record; a session that judged nothing does not end as if it had."""

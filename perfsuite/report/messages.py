@@ -78,7 +78,7 @@ def _of_baselines(reason: r.Reason) -> str | None:
                 "record anew with --?update"
             )
         case r.BaselineRecorded(path, added):
-            return f"one more run of {path}" if added else f"is the new baseline in {path}"
+            return f"added to the runs in {path}" if added else f"is the new baseline in {path}"
         case r.FirstBaseline():
             return "no baseline for this hardware yet: this run is now its baseline"
     return None

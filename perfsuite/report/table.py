@@ -1,7 +1,7 @@
 """What a report consists of, before it is written in any dialect.
 
 A builder (`session`, `ab`, `bisect`, `selftest`) turns a record into a `Document`; a dialect
-(`console`, `markdown`, `json`) turns any document into text. Neither knows of the other.
+(`console`, `markdown`) turns any document into text. Neither knows of the other.
 """
 
 from __future__ import annotations

@@ -116,8 +116,8 @@ def load_references(
         ReferenceImageError: incomplete, damaged, or made from other weights or configurations, or
             for another workload.
     """
-    mend = f"perfsuite record-references {checkpoint}{options}"
-    hint = f"restore it from version control, or {mend}"
+    anew = f"perfsuite record-references {checkpoint}{options}"
+    hint = f"restore it from version control, or {anew}"
     manifest = read_json(
         folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=hint
     )
@@ -134,7 +134,7 @@ def load_references(
         if found != wanted:
             raise ReferenceImageError(
                 f"{folder} was recorded for {what} {found}, this is {wanted}",
-                hint=mend,
+                hint=anew,
             )
     shots = tuple(workload.shots())
     if len(manifest.images) != len(shots):
@@ -214,7 +214,7 @@ class Making:
     def _refuse(self, shot: Shot, why: str) -> None:
         raise ReferenceImageError(
             f"fp32's image of '{shot.prompt}', seed {shot.seed}, {why}",
-            hint=f"mend the weights of '{self.checkpoint}' or the libraries; nothing was recorded",
+            hint=f"fix the weights of '{self.checkpoint}' or the libraries; nothing was recorded",
         )
 
 

@@ -31,9 +31,9 @@ from perfsuite.results.policy import PairedPolicy
 from perfsuite.results.reasons import Reason
 from perfsuite.results.samples import PeakMemory
 from perfsuite.results.verdict import Metric, Outcome, Verdict
-from perfsuite.workers.client import FakeWorker
 from perfsuite.workers.protocol import Build, Finished, Hello
 from perfsuite.workload import Workload
+from tests.unit.fake_worker import FakeWorker
 from tests.unit.samples import environment
 
 WORK = Workload(("A fox in the snow",), (0,), 1, 5.0, 64, 64)

@@ -22,9 +22,10 @@ from perfsuite.results.ab import (
 )
 from perfsuite.results.reasons import BlockUnfinished, BusyElsewhere, CompiledWhileSampling
 from perfsuite.results.verdict import Metric, Outcome, Verdict
-from perfsuite.workers.client import FakeWorker, OutOfDeviceMemory
+from perfsuite.workers.client import OutOfDeviceMemory
 from perfsuite.workers.protocol import Built
 from tests.unit.ab_samples import Opener, SilentLine, busy, finished, gate_record, plan
+from tests.unit.fake_worker import FakeWorker
 
 
 def run(out: Path, opener: Opener, *tiers: str) -> GateRecord:

@@ -9,13 +9,14 @@ import pytest
 
 from perfsuite import environment
 from perfsuite.cgroup import CpuGroups, cpu_groups
-from perfsuite.device import FakeDevice, usable_cores
+from perfsuite.device import usable_cores
 from perfsuite.environment import describe_hardware
 from perfsuite.judge.validity import invalid_reason
 from perfsuite.measure.conditions import CpuWatch
 from perfsuite.report.messages import say
 from perfsuite.results.machine import Conditions
 from perfsuite.results.reasons import QuotaThrottled
+from tests.unit.fake_device import FakeDevice
 from tests.unit.samples import hardware
 
 

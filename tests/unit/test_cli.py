@@ -34,11 +34,19 @@ def test_tiers_prints_what_each_row_adds_within_80_columns(
     assert max(len(line) for line in result.output.splitlines()) <= 80
 
 
-def test_tiers_prints_those_of_the_folders_conftest(
-    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("folder", [".", "tests", "of/ours/perf"])
+@pytest.mark.parametrize("testpaths", ["", "test_one.py", "of tests"])
+def test_tiers_prints_those_of_the_projects_conftests(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, folder: str, testpaths: str
 ) -> None:
+    if testpaths == "test_one.py" and folder != ".":
+        pytest.skip("pytest does not look there")
     monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
-    Path("conftest.py").write_text(
+    for each in ("of", "tests", folder):
+        Path(each).mkdir(parents=True, exist_ok=True)
+    Path("test_one.py").write_text("raise SystemExit('a test was imported')\n")
+    Path("pytest.ini").write_text(f"[pytest]\naddopts = -n 2 -x\ntestpaths = {testpaths}\n")
+    Path(folder, "conftest.py").write_text(
         "from perfsuite import Tier, register_tier\n"
         "print('said while importing')\n"
         "register_tier(Tier('of-ours', 'fp32', (), why='for a test'))\n"
@@ -49,11 +57,13 @@ def test_tiers_prints_those_of_the_folders_conftest(
     assert "said while importing" not in result.output
 
 
-def test_a_conftest_that_cannot_be_read_is_one_line(runner: CliRunner) -> None:
-    Path("conftest.py").write_text("raise ValueError('no such luck')\n")
+@pytest.mark.parametrize("folder", [".", "below"])
+def test_a_conftest_that_cannot_be_read_is_one_line(runner: CliRunner, folder: str) -> None:
+    Path(folder).mkdir(exist_ok=True)
+    Path(folder, "conftest.py").write_text("raise ValueError('no such luck')\n")
     result = runner.invoke(main, ["tiers"])
     assert result.exit_code == 2
-    assert "cannot be read (ValueError: no such luck): mend its conftest.py" in result.output
+    assert "cannot be read (ValueError: no such luck): fix its conftest.py" in result.output
 
 
 def test_references_are_recorded_with_their_manifest(runner: CliRunner, quick: Checkpoint) -> None:
@@ -67,6 +77,20 @@ def test_references_are_recorded_with_their_manifest(runner: CliRunner, quick: C
         "manifest.json",
         "pixels.safetensors",
     ]
+
+
+def test_a_command_knows_the_tiers_and_checkpoints_of_the_projects_conftests(
+    runner: CliRunner, quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
+    Path("tests").mkdir()
+    Path("tests/conftest.py").write_text(
+        "from perfsuite import Tier, register_tier\n"
+        "register_tier(Tier('of-ours', 'fp32', (), why='for a test'))\n"
+    )
+    Path("pyproject.toml").write_text('[tool.perfsuite]\ntiers = ["of-ours"]\n')
+    result = runner.invoke(main, ["record-references", "quick"])
+    assert result.exit_code == 0, result.output
 
 
 def test_references_are_made_with_fp32_whatever_tiers_the_project_measures(

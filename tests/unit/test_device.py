@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from perfsuite.device import AcceleratorDevice, CpuDevice, Device, FakeDevice, find_device
+from perfsuite.device import AcceleratorDevice, CpuDevice, Device, find_device
 from perfsuite.errors import DeviceError
+from tests.unit.fake_device import FakeDevice
 
 no_accelerator = pytest.mark.skipif(torch.accelerator.is_available(), reason="has an accelerator")
 

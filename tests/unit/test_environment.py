@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfsuite.device import FakeDevice, usable_cores
+from perfsuite.device import usable_cores
 from perfsuite.environment import (
     describe_environment,
     describe_hardware,
@@ -18,6 +18,7 @@ from perfsuite.environment import (
     installed_packages,
 )
 from perfsuite.results.machine import Hardware
+from tests.unit.fake_device import FakeDevice
 from tests.unit.samples import hardware
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from perfsuite.device import FakeDevice
 from perfsuite.errors import MeasurementError
 from perfsuite.selftest.latency.extra_work import ExtraWork
+from tests.unit.fake_device import FakeDevice
 from tests.unit.toy_family import StableDiffusionXLPipeline
 
 

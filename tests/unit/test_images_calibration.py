@@ -113,7 +113,7 @@ def test_a_tier_that_is_as_far_off_as_another_seed_cannot_be_calibrated() -> Non
 
 def test_an_image_that_cannot_be_scored_stops_the_calibration() -> None:
     broken = ImageScore("a fox", 3, None, None, faults=("black",))
-    with pytest.raises(CalibrationError, match="'a fox', seed 3, cannot be scored: mend the tier"):
+    with pytest.raises(CalibrationError, match="'a fox', seed 3, cannot be scored: fix the tier"):
         calibrate_tier([*healthy(5), broken], OTHERS, 12)
 
 

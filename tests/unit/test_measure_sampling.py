@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from perfsuite.device import FakeDevice
 from perfsuite.errors import MeasurementError
 from perfsuite.measure.probe import Probe
 from perfsuite.measure.sampling import Sampler, SamplingPlan, plain_rounds
 from perfsuite.results.samples import LatencySamples
+from tests.unit.fake_device import FakeDevice
 
 
 class NotedProbe(Probe):

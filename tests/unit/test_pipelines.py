@@ -25,14 +25,10 @@ from perfsuite.ladder import BuiltTier, build_tier, find_tiers
 from perfsuite.measure import SamplingPlan, measure_tier, sampling
 from perfsuite.measure.conditions import FakeWatch
 from perfsuite.pipelines import (
-    Feature,
     PipelineOutput,
     SdxlFamily,
-    families,
     family,
     family_of,
-    features_of,
-    find_family,
     noise_generators,
     uncompiled,
 )
@@ -85,7 +81,7 @@ def test_a_users_family_makes_images_with_their_latents(toy: Checkpoint) -> None
     first, second = WORK.shots()
     with build("fp32", toy) as built:
         image, again, other = (generate(built.pipeline, WORK, s) for s in (first, first, second))
-        assert image.latents.shape == built.family.latents_shape(built.pipeline, WORK)
+        assert image.latents.shape == (4, WORK.height, WORK.width)
     assert image.pixels.shape == (16, 16, 3)
     assert image.finite
     assert np.array_equal(image.pixels, again.pixels)
@@ -123,7 +119,7 @@ def test_what_a_family_cannot_do_is_a_finding_and_the_tier_goes_without(toy: Che
     with build("fused-qkv", toy) as built:
         findings = {each.subject: each.message for each in built.findings}
         assert isinstance(built.pipeline.transformer, nn.Sequential)
-    assert set(findings) == {
+    assert set(findings) - {"bfloat16"} == {  # said of some CPUs
         "plain_attention",
         "fused_attention",
         "fuse_qkv",
@@ -173,14 +169,13 @@ def test_a_family_is_found_by_the_class_of_a_pipeline_and_by_its_bases(toy: Chec
     class Derived(ToyPipeline):
         pass
 
-    assert family_of(Derived()) is family_of(ToyPipeline()) is find_family("ToyPipeline")
-    assert [each.name for each in families()] == ["SDXL", "toy"]
+    assert family_of(Derived()) is family_of(ToyPipeline())
+    assert family_of(Derived()).name == "toy"
 
 
 def test_a_pipeline_without_a_family_is_refused_with_the_way_out() -> None:
-    with pytest.raises(LadderError, match=r"for Flux .*StableDiffusionXLPipeline.*register_family"):
-        find_family("Flux")
-    with pytest.raises(LadderError, match="for ToyPipeline"):
+    way_out = r"for ToyPipeline .*StableDiffusionXLPipeline.*register_family"
+    with pytest.raises(LadderError, match=way_out):
         family_of(ToyPipeline())
 
 
@@ -212,14 +207,14 @@ class Structural:
         (ToyFamily, r"register_family\(ToyFamily\(\)\)"),
         (Nameless(), "names no pipeline class"),
         (OneText(), r"pipelines = \('MyPipeline',\)"),
-        (Structural(), "Structural has no denoiser_name, .*latents_shape.*subclass"),
+        (Structural(), "Structural has no denoiser_name, .*text_encoder_names.*subclass"),
     ],
 )
 def test_a_family_that_cannot_work_is_refused_at_once(wrong: Any, said: str) -> None:
-    before = families()
     with pytest.raises(LadderError, match=said):
         register_family(wrong)
-    assert families() == before
+    with pytest.raises(LadderError, match="no pipeline family"):
+        family_of(ToyPipeline())
 
 
 def test_a_family_without_a_call_cannot_be_made() -> None:
@@ -228,11 +223,6 @@ def test_a_family_without_a_call_cannot_be_made() -> None:
 
     with pytest.raises(TypeError, match="call"):
         Empty()  # type: ignore[abstract]
-
-
-def test_features_are_the_optional_methods_that_a_family_has() -> None:
-    assert features_of(SdxlFamily()) == set(Feature)
-    assert features_of(ToyFamily()) == set()
 
 
 # --- SDXL's family
@@ -251,7 +241,6 @@ def test_sdxl_parts_are_the_pipelines_own(fp32: BuiltTier) -> None:
     assert sdxl.decoder(pipeline) is pipeline.vae
     assert sdxl.text_encoders(pipeline) == (pipeline.text_encoder, pipeline.text_encoder_2)
     assert sdxl.modules(pipeline) == {"unet": pipeline.unet, "vae": pipeline.vae}
-    assert sdxl.components == ("unet", "vae", "text_encoder", "text_encoder_2")
 
 
 def test_sdxl_images_are_those_of_a_plain_call_to_the_bit(fp32: BuiltTier) -> None:
@@ -268,7 +257,8 @@ def test_sdxl_images_are_those_of_a_plain_call_to_the_bit(fp32: BuiltTier) -> No
     ).images
     image = generate(fp32.pipeline, work, shot)
     assert np.array_equal(image.pixels, plain[0])
-    assert image.latents.shape == fp32.family.latents_shape(fp32.pipeline, work)
+    factor = fp32.pipeline.vae_scale_factor
+    assert image.latents.shape == (4, work.height // factor, work.width // factor)
 
 
 def test_sdxls_step_hook_sees_every_step_and_changes_nothing(fp32: BuiltTier) -> None:
@@ -310,7 +300,9 @@ def test_what_is_compiled_is_called_and_what_is_inside_is_changed() -> None:
 PACKAGE = Path(perfsuite.__file__).parent
 EXEMPT = ("pipelines", "checkpoints")
 """Families name their parts; checkpoints read the folders of diffusers, named by component."""
-PARTS = frozenset(name for each in families() for name in each.components)
+PARTS = frozenset(
+    (SdxlFamily.denoiser_name, SdxlFamily.decoder_name, *SdxlFamily.text_encoder_names)
+)
 
 
 def named(source: str) -> list[str]:

@@ -149,7 +149,7 @@ def test_the_two_tests_of_the_readme_measure(measured: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1, skipped=1, deselected=6)
     result.stdout.fnmatch_lines(
         [
-            f"perfsuite: settings, baselines and records hang on {Path.cwd()}",
+            f"perfsuite: settings, baselines and records are those of {Path.cwd()}",
             "fp32 * recorded",
             "1 judged, 1 recorded, 0 skipped",
         ]
@@ -209,7 +209,7 @@ def test_a_word_that_is_a_folder_does_not_move_the_root(measured: pytest.Pyteste
     where = ("--perf-out", "../records", "--perf-baselines", "../baselines")
     result = measured.runpytest_inprocess(*QUICK, *where, "--perf-only=latency")
     result.stdout.fnmatch_lines([f"rootdir: {Path.cwd()}", "configfile: pytest.ini"])
-    result.stdout.fnmatch_lines([f"perfsuite: * hang on {Path.cwd()}"])
+    result.stdout.fnmatch_lines([f"perfsuite: * are those of {Path.cwd()}"])
     assert (measured.path / "records" / "runs" / "latest.json").is_file()
     assert not Path(".perfsuite").exists()
 

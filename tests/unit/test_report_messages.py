@@ -101,7 +101,7 @@ def test_what_is_not_known_leaves_no_gap_in_the_sentence() -> None:
     assert say(p.ImageFaults((), "A cat", 3)).startswith("the image cannot be compared for 'A cat'")
     assert "made with" not in say(p.ReferenceTierChanged(BLACK))
     assert " and 0 more" not in say(p.LayersMissed("a", 0, 1.0, 0.1, 1.0, 0.1))
-    assert say(r.BaselineRecorded("x.json", added=True)) == "one more run of x.json"
+    assert say(r.BaselineRecorded("x.json", added=True)) == "added to the runs in x.json"
     assert say(r.TooFewRuns(2, 9)).startswith("2 baseline runs are too few")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import pairwise
 
@@ -10,7 +9,6 @@ import pytest
 
 from perfsuite.report import ab, bisect, session
 from perfsuite.report.console import render_console
-from perfsuite.report.json import render_json
 from perfsuite.report.markdown import render_markdown
 from perfsuite.report.table import Code, Column, Document, Heading, Lines, Row, Table
 from perfsuite.results.verdict import Outcome
@@ -186,9 +184,3 @@ perfsuite bisect
 """
     assert render_markdown(PAGE) == wanted
     assert render_markdown(PAGE, depth=1).startswith("# A \\| B\n\n## part\n")
-
-
-def test_json_holds_every_cell_under_its_column() -> None:
-    (table,) = json.loads(render_json(PAGE))
-    assert [tuple(row) for row in table] == [tuple(column.name for column in COLUMNS)] * 2
-    assert [tuple(row.values()) for row in table] == [row.cells for row in ROWS]

@@ -14,7 +14,6 @@ import pytest
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.compiler import COMPILE_CACHE
-from perfsuite.device import FakeDevice
 from perfsuite.errors import CompilerMissing
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Assumption
@@ -33,6 +32,7 @@ from perfsuite.session.preflight import prepare_run
 from perfsuite.session.run import Run
 from perfsuite.settings import resolve_settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
+from tests.unit.fake_device import FakeDevice
 from tests.unit.samples import (
     environment,
     latency_samples,

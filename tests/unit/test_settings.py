@@ -175,7 +175,7 @@ def test_an_unknown_key_is_refused_with_those_that_exist(tmp_path: Path) -> None
 def test_toml_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     message = refusal({}, project(tmp_path, "tolerance = = 1"))
     assert message.startswith(str(tmp_path / "pyproject.toml"))
-    assert message.endswith("mend its TOML")
+    assert message.endswith("fix its TOML")
 
 
 def test_a_pyproject_that_is_not_utf_8_is_named(tmp_path: Path) -> None:

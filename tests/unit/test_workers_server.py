@@ -14,7 +14,6 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from perfsuite.device import FakeDevice
 from perfsuite.workers import server as workbench
 from perfsuite.workers.protocol import (
     Begin,
@@ -37,6 +36,7 @@ from perfsuite.workers.protocol import (
 )
 from perfsuite.workers.server import Pause, Workbench
 from tests.unit.ab_samples import WORK
+from tests.unit.fake_device import FakeDevice
 
 
 @pytest.fixture(autouse=True)

@@ -83,6 +83,3 @@ class ToyFamily(PipelineFamily):
         pixels = pipeline(generators, workload.height, workload.steps, callback)
         images: Any = pixels.float().permute(0, 2, 3, 1).numpy()
         return PipelineOutput(images, kept[0] if keeps_latents else None)
-
-    def latents_shape(self, pipeline: ToyPipeline, workload: Workload) -> tuple[int, int, int]:
-        return 4, workload.height, workload.width

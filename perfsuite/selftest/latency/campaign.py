@@ -119,7 +119,7 @@ def _in_fresh_process(folder: Path, number: int) -> Trial:
             text=True,
             check=False,
         )
-        hint = "mend it and start perfsuite selftest again: it goes on where it stopped"
+        hint = "fix it and start perfsuite selftest again: it goes on where it stopped"
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise MeasurementError(f"trial {number} failed ({lines[-1]})", hint=hint)
