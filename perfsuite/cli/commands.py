@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -20,6 +19,7 @@ from perfsuite.cli.common import (
     prepare,
     progress_line,
     say,
+    show,
     turn_away,
     workload_options,
 )
@@ -76,19 +76,25 @@ def main() -> None:
 
 
 @main.command()
-def tiers() -> None:
+@click.option(
+    "--format", "dialect", type=click.Choice(["console", "markdown", "json"]), default="console"
+)
+def tiers(dialect: str) -> None:
     """Print the ladder: what each tier adds and why; those of the project's conftests too."""
     load_conftests()
     with quietly():
         from perfsuite.ladder import summarise
         from perfsuite.ladder import tiers as registered
-    from perfsuite.report.console import render_console
+    from perfsuite.report.json import render_json
     from perfsuite.report.ladder import ladder_document
+    from perfsuite.report.markdown import render_markdown
 
-    width = min(shutil.get_terminal_size().columns, 100)
-    rows = [summarise(tier) for tier in registered()]
-    document = ladder_document(rows)
-    click.echo(render_console(document, width=width, colour=sys.stdout.isatty()), nl=False)
+    document = ladder_document([summarise(tier) for tier in registered()])
+    if dialect == "console":
+        show(document)
+    else:
+        render = {"markdown": render_markdown, "json": render_json}[dialect]
+        click.echo(render(document), nl=False)
 
 
 @main.command("record-references")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import pytest
 
 from perfsuite.report import ab, bisect, session
 from perfsuite.report.console import render_console
+from perfsuite.report.json import render_json
 from perfsuite.report.markdown import render_markdown
 from perfsuite.report.table import Code, Column, Document, Heading, Lines, Row, Table
 from perfsuite.results.verdict import Outcome
@@ -184,3 +186,20 @@ perfsuite bisect
 """
     assert render_markdown(PAGE) == wanted
     assert render_markdown(PAGE, depth=1).startswith("# A \\| B\n\n## part\n")
+
+
+def test_json_holds_every_block_with_cells_under_their_columns() -> None:
+    document = Document(
+        (
+            Heading("ladder"),
+            Lines(("one", "two")),
+            Table((Column("tier"), Column("")), (Row(("fp32", "said")),)),
+            Code("make perf"),
+        )
+    )
+    assert json.loads(render_json(document)) == [
+        {"heading": "ladder", "depth": 1},
+        {"lines": ["one", "two"]},
+        {"table": [{"tier": "fp32", "note": "said"}]},
+        {"code": "make perf"},
+    ]
