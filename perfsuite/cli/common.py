@@ -127,22 +127,25 @@ def ended_like_ctrl_c() -> Iterator[None]:
 
 
 def show(document: Document) -> None:
-    """Print a report to standard output; nobody may be reading it any more: it stands anyway."""
+    """Print a report to standard output; it stands, whether it can be read there or not."""
     from perfsuite.report.console import render_console
 
     width = min(shutil.get_terminal_size().columns, 100)
+    shown = render_console(document, width=width, colour=sys.stdout.isatty())
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        shown = render_console(document, width=width, colour=sys.stdout.isatty())
-        click.echo(shown, nl=False)
-    except BrokenPipeError:
+        click.echo(shown.encode(encoding, "replace").decode(encoding), nl=False)
+    except OSError as error:
         turn_away(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            say(f"warning: the report cannot be printed ({error.strerror})")
 
 
 def say(line: str) -> None:
     """Print one line to standard error, read or not."""
     try:
         click.echo(line, err=True)
-    except BrokenPipeError:
+    except OSError:
         turn_away(sys.stderr)
 
 
@@ -182,14 +185,14 @@ def publish(document: Document, markdown: Path | None) -> None:
     text = render_markdown(document)
     try:
         if markdown is not None:
-            write_whole(markdown, text.encode())
+            write_whole(markdown, text.encode(errors="replace"))
     except OutputError as error:
         say(f"warning: {error.problem}")
     summary = os.environ.get(SUMMARY_VARIABLE)
     if not summary:
         return
     try:
-        with open(summary, "a", encoding="utf-8") as file:
+        with open(summary, "a", encoding="utf-8", errors="replace") as file:
             file.write(text)
     except OSError as error:
         say(f"warning: ${SUMMARY_VARIABLE} {summary} cannot be written ({error.strerror})")

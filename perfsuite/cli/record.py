@@ -25,7 +25,7 @@ from perfsuite.cli.common import ended_like_ctrl_c
 from perfsuite.compiler import COMPILE_CACHE, compile_cache
 from perfsuite.errors import BaselineError, PerfsuiteError, SettingsError
 from perfsuite.options import OPTIONS
-from perfsuite.settings import resolve_settings
+from perfsuite.settings import find_root, resolve_settings
 from perfsuite.storage import check_writable, write_whole
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     given = {each.name: config.getoption(f"perf_{each.name.replace('-', '_')}") for each in OPTIONS}
     try:
-        settings = resolve_settings(given, config.rootpath)
+        settings = resolve_settings(given, find_root(config.rootpath))
     except PerfsuiteError as error:
         import pytest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import secrets
 import shlex
 from collections.abc import Mapping
@@ -141,7 +142,12 @@ def _run_of(
     check_outputs(store.path(settings.baselines if settings.update else settings.out / "baselines"))
     measured = {tier.name: methods[tier.name] for tier in wanted}
     known = _load_baseline(
-        store, settings, record.environment, measured, needs_baseline=needs_baseline
+        store,
+        settings,
+        record.environment,
+        measured,
+        needs_baseline=needs_baseline,
+        again=_recording(settings, work),
     )
     found = (settings, key, checkpoint, subject.weights[None], work)
     return Run(
@@ -168,6 +174,7 @@ def _load_baseline(
     methods: Mapping[str, Method],
     *,
     needs_baseline: bool,
+    again: str,
 ) -> Comparable:
     # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
     baseline = store.load()
@@ -182,17 +189,23 @@ def _load_baseline(
                 hint="record anew with --perf-update, or measure as it was recorded",
             )
     elif needs_baseline and settings.missing == "fail":
-        _require_baseline(store, settings, known, tuple(methods))
+        _require_baseline(store, settings, known, tuple(methods), again)
     return known
 
 
+def _recording(settings: Settings, work: Workloads) -> str:
+    """The command that records what this session measures, up to the tiers' names."""
+    named = f" --perf-checkpoint {shlex.quote(settings.checkpoint)}" if settings.checkpoint else ""
+    options = re.sub(r" --(?=\w)", " --perf-", work.options)
+    return f"perfsuite record --runs 5{named}{options} --perf-tiers"
+
+
 def _require_baseline(
-    store: BaselineStore, settings: Settings, known: Comparable, names: tuple[str, ...]
+    store: BaselineStore, settings: Settings, known: Comparable, names: tuple[str, ...], again: str
 ) -> None:
     tiers = known.baseline.tiers if known.baseline else {}
     lacking = ",".join(name for name in names if name not in {**tiers, **known.refused})
     refused = [name for name in names if name in known.refused]
-    again = "perfsuite record --runs 5 --perf-tiers"
     if lacking:
         where = store.find() or f"{store.hardware_key} in {settings.baselines}"
         raise SettingsError(

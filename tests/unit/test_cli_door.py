@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,40 @@ def test_a_report_that_nobody_reads_changes_no_exit_code() -> None:
     child.stderr.close()
 
 
+def printed(output: str, encoding: str) -> subprocess.CompletedProcess[bytes]:
+    """A process with the verdict 3 prints its report there."""
+    script = (
+        "import sys; from perfsuite.cli.common import show;"
+        "from perfsuite.report.table import Document, Lines;"
+        "show(Document((Lines(('283 ms \\u00b12 %, caf\\udce9',)),))); sys.exit(3)"
+    )
+    with open(output, "wb") as file:
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+            check=False,
+        )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "cp437"])
+def test_letters_that_a_terminal_lacks_change_no_exit_code(tmp_path: Path, encoding: str) -> None:
+    """Also those of a folder's name that is no UTF-8."""
+    done = printed(str(tmp_path / "out"), encoding)
+    assert (done.returncode, done.stderr) == (3, b"")
+    assert (tmp_path / "out").read_bytes().endswith(b"2 %, caf?\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_report_on_a_full_disk_changes_no_exit_code() -> None:
+    done = printed("/dev/full", "utf-8")
+    assert done.returncode == 3
+    assert done.stderr.decode().splitlines() == [
+        "warning: the report cannot be printed (No space left on device)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -126,6 +161,16 @@ def test_what_cannot_be_published_is_a_warning_of_one_line(
     assert len(warnings) == 2
     assert warnings[0].startswith("warning: cannot write ")
     assert warnings[1].endswith("nowhere/s cannot be written (No such file or directory)")
+
+
+def test_a_name_that_is_no_utf8_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(SUMMARY_VARIABLE, str(tmp_path / "s"))
+    publish(Document((Heading("caf\udce9"),)), tmp_path / "x.md")
+    assert "caf?" in (tmp_path / "x.md").read_text(encoding="utf-8")
+    assert "caf?" in (tmp_path / "s").read_text(encoding="utf-8")
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_that_can_be_written_is_not_made_by_the_check(tmp_path: Path) -> None:

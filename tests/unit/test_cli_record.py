@@ -196,3 +196,16 @@ def test_pytest_is_asked_which_folders_it_would_use(
         result.output.split()
     )
     assert "PERFSUITE_RECORD_FOLDERS" not in os.environ
+
+
+def test_runs_are_kept_where_the_measuring_session_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pytest's root is a part of the repository; the table of settings stands above it."""
+    (tmp_path / "pyproject.toml").write_text('[tool.perfsuite]\nout = "records"\n')
+    part = tmp_path / "packages" / "part"
+    part.mkdir(parents=True)
+    (part / "pytest.ini").write_text("[pytest]\n")
+    monkeypatch.chdir(part)
+    asked = cli_record._asked_of_pytest(())
+    assert asked == Folders(tmp_path / "baselines", tmp_path / "records")

@@ -168,6 +168,11 @@ def test_a_baseline_that_has_to_be_there_has_to_be_of_the_same(
     prepare(missing="fail")
     with pytest.raises(SettingsError, match="no baseline for bf16 of"):
         prepare(missing="fail", tiers="fp32,bf16")
+    # What is advised records what was asked for, not the default's.
+    with pytest.raises(
+        SettingsError, match=rf"runs 5 --perf-checkpoint {model} --perf-steps 3 --perf-tiers fp32"
+    ):
+        prepare(missing="fail", steps="3")
     with pytest.raises(
         SettingsError, match=r"tier 'fp32' of .*: threads 2 does not compare with the baseline's 1"
     ):
