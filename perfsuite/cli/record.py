@@ -107,7 +107,8 @@ class Scratch:
         for path in made:
             shutil.copy2(path, self.folders.out / "runs")
         if done.returncode != 0:
-            return f"ended with pytest's exit code {done.returncode}"
+            why = _what_is_wrong(made) if made else ""
+            return why or f"ended with pytest's exit code {done.returncode}"
         return _what_is_wrong(made)
 
     def replace(self) -> list[Path]:

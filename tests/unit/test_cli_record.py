@@ -55,7 +55,8 @@ class PlayedRuns:
         add = given["--perf-update"] == "add"
         baseline.write_text(f"{before if add else ''}[{number}]")
         self.during()
-        return subprocess.CompletedProcess(command, 0)
+        # A session in which nothing was judged or recorded ends with 1.
+        return subprocess.CompletedProcess(command, 1 if end is invalid else 0)
 
 
 def as_it_is(record: RunRecord) -> RunRecord:
