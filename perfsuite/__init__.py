@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfsuite.checkpoints import Checkpoint, register_checkpoint
+    from perfsuite.checkpoints.adapter import Adapter
     from perfsuite.errors import PerfsuiteError
     from perfsuite.ladder import Builder, Change, Phase, Tier, build_tier, change, register_tier
     from perfsuite.pipelines import PipelineFamily, register_family
+    from perfsuite.results.method import Published
     from perfsuite.workload import Workload
 
 _PUBLIC = {
+    "Adapter": "perfsuite.checkpoints.adapter",
     "Change": "perfsuite.ladder",
     "Checkpoint": "perfsuite.checkpoints",
     "Builder": "perfsuite.ladder",
     "PerfsuiteError": "perfsuite.errors",
     "Phase": "perfsuite.ladder",
     "PipelineFamily": "perfsuite.pipelines",
+    "Published": "perfsuite.results.method",
     "Tier": "perfsuite.ladder",
     "Workload": "perfsuite.workload",
     "build_tier": "perfsuite.ladder",
@@ -33,12 +37,14 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Adapter",
     "Builder",
     "Change",
     "Checkpoint",
     "PerfsuiteError",
     "Phase",
     "PipelineFamily",
+    "Published",
     "Tier",
     "Workload",
     "build_tier",

@@ -18,6 +18,7 @@ from perfsuite.cli.common import (
     load_conftests,
     prepare,
     progress_line,
+    put,
     say,
     show,
     turn_away,
@@ -91,10 +92,12 @@ def tiers(dialect: str) -> None:
 
     document = ladder_document([summarise(tier) for tier in registered()])
     if dialect == "console":
-        show(document)
+        written = show(document)
     else:
         render = {"markdown": render_markdown, "json": render_json}[dialect]
-        click.echo(render(document), nl=False)
+        written = put(render(document))
+    if not written:  # the list is all that this command is for
+        raise click.exceptions.Exit(COULD_NOT_RUN)
 
 
 @main.command("record-references")

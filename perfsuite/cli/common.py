@@ -126,19 +126,29 @@ def ended_like_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def show(document: Document) -> None:
-    """Print a report to standard output; it stands, whether it can be read there or not."""
+def show(document: Document) -> bool:
+    """Print a report to standard output; it stands, whether it can be read there or not.
+
+    Returns:
+        Whether it could be written; a pipe that nobody reads any more does not count as a fault.
+    """
     from perfsuite.report.console import render_console
 
     width = min(shutil.get_terminal_size().columns, 100)
-    shown = render_console(document, width=width, colour=sys.stdout.isatty())
+    return put(render_console(document, width=width, colour=sys.stdout.isatty()))
+
+
+def put(text: str) -> bool:
+    """Write a finished report to standard output; what cannot be written is a warning."""
     encoding = sys.stdout.encoding or "utf-8"
     try:
-        click.echo(shown.encode(encoding, "replace").decode(encoding), nl=False)
+        click.echo(text.encode(encoding, "replace").decode(encoding), nl=False)
     except OSError as error:
         turn_away(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             say(f"warning: the report cannot be printed ({error.strerror})")
+            return False
+    return True
 
 
 def say(line: str) -> None:

@@ -131,15 +131,7 @@ def _run_of(
         tier.name: resolve_method(tier, subject.weights, work)
         for tier in {reference_tier(), *wanted}
     }
-    store = BaselineStore(
-        settings.baselines,
-        settings.out / "baselines",
-        key,
-        checkpoint.name,
-        work.latency.digest,
-        work.latency_label,
-    )
-    check_outputs(store.path(settings.baselines if settings.update else settings.out / "baselines"))
+    store = _store_of(settings, key, checkpoint, work)
     measured = {tier.name: methods[tier.name] for tier in wanted}
     known = _load_baseline(
         store,
@@ -165,6 +157,23 @@ def _run_of(
         refused=known.refused,
         unknown=known.unknown,
     )
+
+
+def _store_of(
+    settings: Settings, key: str, checkpoint: Checkpoint, work: Workloads
+) -> BaselineStore:
+    """Where this workload's baseline is kept; it can be written there."""
+    drafts = settings.out / "baselines"
+    store = BaselineStore(
+        settings.baselines,
+        drafts,
+        key,
+        checkpoint.name,
+        work.latency.digest,
+        work.latency_label,
+    )
+    check_outputs(store.path(settings.baselines if settings.update else drafts))
+    return store
 
 
 def _load_baseline(

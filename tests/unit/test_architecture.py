@@ -40,7 +40,8 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def files() -> list[Path]:
-    return [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
+    entrances = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}  # they only lead into rooms
+    return [path for path in PACKAGE.rglob("*.py") if path not in entrances]
 
 
 def module_of(path: Path) -> str:

@@ -115,6 +115,18 @@ def test_a_report_on_a_full_disk_changes_no_exit_code() -> None:
     ]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("dialect", ["console", "markdown", "json"])
+def test_a_list_that_could_not_be_written_is_no_success(tmp_path: Path, dialect: str) -> None:
+    command = [sys.executable, "-m", "perfsuite", "tiers", "--format", dialect]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 4
+    assert done.stderr == "warning: the report cannot be printed (No space left on device)\n"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

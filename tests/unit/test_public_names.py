@@ -9,12 +9,14 @@ import pytest
 import perfsuite
 
 PUBLIC = [
+    "Adapter",
     "Builder",
     "Change",
     "Checkpoint",
     "PerfsuiteError",
     "Phase",
     "PipelineFamily",
+    "Published",
     "Tier",
     "Workload",
     "build_tier",
