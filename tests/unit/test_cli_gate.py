@@ -217,8 +217,8 @@ def test_two_real_workers_pass_against_each_other(small_pocket: Checkpoint, tmp_
     record = the_record(tmp_path)
     assert result.exit_code == 0, (result.output, json.dumps(str(record)))
     (tier,) = record.tiers
-    assert len(tier.blocks) == 2
-    assert [block.cold for block in tier.blocks] == [True, False]
+    assert len(tier.usable) == 2  # a start that other processes spoil is made once more
+    assert [block.cold for block in tier.blocks][:2] == [True, False]
     for block in tier.blocks:
         arms = [each.arm for each in block.samples]
         assert arms[::4] == arms[3::4]
@@ -233,4 +233,4 @@ def test_two_real_workers_pass_against_each_other(small_pocket: Checkpoint, tmp_
     assert record.control.packages is not None
     assert "torch" in record.control.packages
     logs = {path.name for path in tmp_path.glob(".perfsuite/gates/*/*.log")}
-    assert logs == {"bf16-control.log", "bf16-treatment.log"}
+    assert logs == {"fp32-control.log", "fp32-treatment.log"}

@@ -180,6 +180,7 @@ def test_the_same_tier_twice_makes_the_same_picture_to_the_bit(quick: Checkpoint
 def test_int8_quantises_what_the_published_filter_lets_through(
     quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(changes, "lacks_bfloat16", lambda *_: False)
     monkeypatch.setattr(torch, "compile", lambda module, **options: module)
     with build("int8", quick) as built:
         linears = {
@@ -223,6 +224,7 @@ def test_inductor_flags_hold_for_the_tier_and_are_given_back(
 def test_a_flag_that_torch_has_dropped_is_a_finding_and_no_crash(
     quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(changes, "lacks_bfloat16", lambda *_: False)
     monkeypatch.setattr(torch, "compile", lambda module, **options: module)
     monkeypatch.setitem(changes.COMPILE_FLAGS, "warp_drive", True)
     with build("compile", quick) as built:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,14 @@ def measured(repository: pytest.Pytester, quick: Checkpoint) -> pytest.Pytester:
     """The same repository with the README's two tests, and all of them measure."""
     write(Path(), {"tests/test_perf.py": PERF, "pyproject.toml": ""})
     return repository
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """A refused session in this process ends before pytest-cov takes its tracer away."""
+    before = sys.gettrace()
+    yield
+    sys.settrace(before)
 
 
 def refusal(project: pytest.Pytester, *arguments: str) -> str:
@@ -303,7 +312,7 @@ def test_reruns_are_refused_on_the_command_line_and_as_a_marker(
     assert "the marker flaky" in refusal(measured)
 
 
-def test_coverage_is_refused_for_latency(measured: pytest.Pytester) -> None:
+def test_coverage_is_refused_for_latency(measured: pytest.Pytester, untraced: None) -> None:
     pytest.importorskip("pytest_cov")
     assert "coverage slows the probe" in refusal(measured, "--cov=pack")
     result = measured.runpytest_inprocess(*QUICK, "--cov=pack", "--perf-only=quality")

@@ -122,8 +122,12 @@ def test_a_missing_library_is_said_even_if_it_is_the_one_that_writes_replies() -
     # Without site-packages there is no msgspec.
     code = "import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]; "
     code += "from perfsuite.workers.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], input=b"", capture_output=True, check=True)
-    assert done.stdout.startswith(b'{"message": "Failed", "error": "ModuleNotFoundError: No module')
+    command = [sys.executable, "-c", code]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as worker:
+        assert worker.stdout is not None  # and standard input stays open: a gate waits for replies
+        reply = worker.stdout.readline()
+    assert reply.startswith(b'{"message": "Failed", "error": "ModuleNotFoundError: No module')
 
 
 def test_a_greeting_survives_the_journey() -> None:
