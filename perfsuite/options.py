@@ -131,7 +131,11 @@ OPTIONS = (
         "FRACTION",
     ),
     Option(
-        "budget", _number_between(0, 86400, "30"), 25.0, "seconds of sampling per tier (25)", "S"
+        "budget",
+        _number_between(0, 86400, "30"),
+        None,
+        "seconds of sampling per tier (25, on an accelerator 60)",
+        "S",
     ),
     Option(
         "out", _text, ".perfsuite", "folder of run records and local baselines (.perfsuite)", "DIR"

@@ -68,7 +68,7 @@ class Settings:
         update: None, `replace` or `add`: what this run does to the committed baseline.
         missing: `record`, `skip` or `fail`: what to do where there is no baseline.
         tolerance: slowdown that nobody minds, as a fraction.
-        budget_s: seconds of sampling per tier.
+        budget_s: seconds of sampling per tier; None for what suits the device.
         out: folder of run records and local baselines.
         machine_label: names the pool of machines.
         threads: CPU threads of torch; None for one on a CPU and torch's own choice beside an
@@ -86,7 +86,7 @@ class Settings:
     update: str | None
     missing: str
     tolerance: float
-    budget_s: float
+    budget_s: float | None
     out: Path
     machine_label: str | None
     threads: int | None

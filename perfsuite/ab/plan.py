@@ -13,6 +13,7 @@ from perfsuite.device import Device, usable_cores
 from perfsuite.environment import describe_environment
 from perfsuite.errors import SettingsError
 from perfsuite.ladder import Tier, is_compiled, reference_tier
+from perfsuite.measure import default_budget_s
 from perfsuite.results.ab import ArmFacts, GateRecord, record_path
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
@@ -66,6 +67,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     device, wanted, checkpoint = subject.device, subject.tiers, subject.checkpoint
     asked, weights = _one_workload(subject.workloads), subject.weights[None]
     environment = describe_environment(device, settings.machine_label, root)
+    budget_s = settings.budget_s or default_budget_s(device)
     policy = PairedPolicy(
         settings.tolerance, multiplicity=sum(_timed_verdicts(each) for each in wanted)
     )
@@ -82,14 +84,14 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         asked.latency,
         asked.quality,
         policy,
-        settings.budget_s,
+        budget_s,
         cores,
         tuple(tier.name for tier in wanted),
     )
     work = Work(
         _request(settings, asked, device, threads),
         cores,
-        settings.budget_s / policy.blocks,
+        budget_s / policy.blocks,
         usable_cores=environment.hardware.cores,
         threads=record.environment.threads,
     )

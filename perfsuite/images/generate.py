@@ -94,7 +94,9 @@ def _call(
     on_step: StepHook | None = None,
     keeps_latents: bool = False,
 ) -> PipelineOutput:
-    torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+    # No torch.compiler.cudagraph_mark_step_begin() here: from its first call on, nothing but that
+    # call begins a new generation of device graphs, and the thirty denoising steps of one image
+    # would be recorded as thirty graphs, one inside another. Left alone, every step begins one.
     return family_of(pipeline).call(
         pipeline,
         workload,

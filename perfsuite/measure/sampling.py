@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import gc
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
 
 from perfsuite.device import Device
 from perfsuite.errors import MeasurementError
 from perfsuite.images.generate import run
 from perfsuite.ladder import BuiltTier
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
+from perfsuite.measure.graphs import GraphCounter
 from perfsuite.measure.probe import Probe
-from perfsuite.measure.warmup import WarmupRule
+from perfsuite.measure.warmup import Warmth, WarmupRule, warm_up
 from perfsuite.progress import Progress, silent
 from perfsuite.results.samples import Goal, LatencySamples, Measurement
 
@@ -24,6 +22,9 @@ from perfsuite.results.samples import Goal, LatencySamples, Measurement
 @dataclass(frozen=True)
 class SamplingPlan:
     """How many samples to take.
+
+    The pilot is never more than half of what fits into the budget, so that something is left to
+    decide on after it.
 
     Attributes:
         budget_s: seconds for sampling, probes included; warm-up and compilation come on top.
@@ -41,6 +42,19 @@ class SamplingPlan:
     def warmup(self) -> WarmupRule:
         """It may take half of the budget."""
         return WarmupRule(self.budget_s / 2)
+
+    def pilot(self, most: int) -> int:
+        """Samples after which it is first asked how many are wanted.
+
+        Args:
+            most: samples that there may be.
+        """
+        return min(most, self.pilot_rounds, max(self.min_rounds, most // 2))
+
+
+def default_budget_s(device: Device) -> float:
+    """Seconds of sampling per tier if nobody says otherwise: images of full size take longer."""
+    return 60.0 if device.is_accelerator else 25.0
 
 
 Rounds = Callable[["Sampler", int], None]
@@ -81,22 +95,26 @@ class Sampler:
         self._probe_s: list[float] = []
         self._rounds = 0
 
-    def warm_up(self) -> tuple[float, ...]:
-        """Make images until latency has settled or warm-up has taken enough; seconds of each."""
-        taken: list[float] = []
+    def warm_up(self) -> Warmth:
+        """Make images until latency has settled or warm-up has taken enough."""
         rule = self._plan.warmup
-        while not rule.is_over(taken):
-            what = "warm-up" if taken else "first image"
-            self._progress(what, len(taken), rule.most)
-            self._device.timed(self._probe.run)
-            taken.append(self._device.timed(self._work)[0])
-        return tuple(taken)
 
-    def plan_rounds(self, warmup_s: tuple[float, ...]) -> int:
-        """The most rounds: what fits into the budget at the pace of the last warm-up images."""
-        image_s = statistics.median(warmup_s[-3:])
-        probe_s = self._device.timed(self._probe.run)[0]
-        fitting = int(self._plan.budget_s / (image_s + probe_s))
+        def make_image(number: int) -> float:
+            self._progress("warm-up" if number else "first image", number, rule.most)
+            self._time_probe()
+            return self._device.timed(self._work)[0]
+
+        return warm_up(rule, make_image)
+
+    def plan_rounds(self, warmth: Warmth) -> int:
+        """The most rounds: what fits into the budget at the pace of the fastest warm image.
+
+        Here it is decided too how often the probe runs before each sample.
+        """
+        probe_s = self._time_probe()
+        self._probe.repeat_for(warmth.pace_s, probe_s)
+        round_s = warmth.pace_s + probe_s * self._probe.repeats
+        fitting = int(self._plan.budget_s / round_s)
         self._rounds = max(self._plan.min_rounds, min(self._plan.max_rounds, fitting))
         return self._rounds
 
@@ -105,13 +123,17 @@ class Sampler:
         self._progress("sampling", len(self._samples_s), self._rounds)
         self._watch.between_samples()
         gc.collect(0)
-        self._probe_s.append(self._device.timed(self._probe.run)[0])
+        self._probe_s.append(self._time_probe())
 
     def sample(self) -> float:
         """Time one image; its seconds."""
         sample_s, _ = self._device.timed(self._work)
         self._samples_s.append(sample_s)
         return sample_s
+
+    def _time_probe(self) -> float:
+        """Seconds of one run of the probe; the mean of its repeats."""
+        return self._device.timed(self._probe.run)[0] / self._probe.repeats
 
     def take(self, most: int, pilot: int, take_rounds: Rounds, goal: Goal | None) -> None:
         """Take samples until there are as many as are wanted, or the most that there may be."""
@@ -186,27 +208,26 @@ def measure_tier(
     sampler = Sampler(
         lambda: run(built.pipeline, workload, shot), probe, built.device, plan, progress, watch
     )
-    warmup_s = sampler.warm_up()
-    most = sampler.plan_rounds(warmup_s)
-    compiled_before = compiled_graphs()
+    warmth = sampler.warm_up()
+    most = sampler.plan_rounds(warmth)
+    counter = GraphCounter()
     built.device.reset_peak_memory()
     watch.start()
     start = time.perf_counter()
-    sampler.take(most, plan.pilot_rounds, take_rounds, goal)
+    sampler.take(most, plan.pilot(most), take_rounds, goal)
     sampling_s = time.perf_counter() - start
+    graphs = counter.since_last()
     return Measurement(
         tier=built.tier.name,
         workload=workload.digest,
         latency=sampler.latency(),
-        warmup_s=warmup_s,
+        warmup_s=warmth.images_s,
         build_s=built.build_s,
         memory=built.device.peak_memory(),
-        recompiles=compiled_graphs() - compiled_before,
+        recompiles=graphs.compiled,
         sampling_s=sampling_s,
         conditions=watch.finish(),
+        warmup_graphs=warmth.graphs,
+        probe_repeats=probe.repeats,
+        recordings=graphs.recorded,
     )
-
-
-def compiled_graphs() -> int:
-    """Graphs that torch.compile has made in this process so far."""
-    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from perfsuite.measure.graphs import GraphCounter
+from perfsuite.results.samples import GraphWork
 
 _WINDOW = 3
 """Images whose median is held against that of as many before them."""
@@ -39,3 +42,42 @@ class WarmupRule:
             return False
         earlier = statistics.median(warm[-2 * _WINDOW : -_WINDOW])
         return abs(statistics.median(warm[-_WINDOW:]) / earlier - 1) < self.settled
+
+
+@dataclass(frozen=True)
+class Warmth:
+    """Images that were made until latency had settled.
+
+    Attributes:
+        images_s: seconds of each.
+        graphs: what each compiled, recorded or replayed.
+    """
+
+    images_s: tuple[float, ...]
+    graphs: tuple[GraphWork, ...]
+
+    @property
+    def pace_s(self) -> float:
+        """Seconds of the fastest: of one that neither compiled nor recorded, where there is one."""
+        warm = [
+            seconds
+            for seconds, work in zip(self.images_s, self.graphs, strict=True)
+            if not work.is_new
+        ]
+        return min(warm or self.images_s)
+
+
+def warm_up(rule: WarmupRule, make_image: Callable[[int], float]) -> Warmth:
+    """Make images until a rule says that it is enough and the last one brought no new graphs.
+
+    Args:
+        rule: when it is over; `rule.most` holds whatever the graphs do.
+        make_image: makes one, given how many there were; its seconds.
+    """
+    counter = GraphCounter()
+    taken: list[float] = []
+    graphs: list[GraphWork] = []
+    while not rule.is_over(taken) or (graphs[-1].is_new and len(taken) < rule.most):
+        taken.append(make_image(len(taken)))
+        graphs.append(counter.since_last())
+    return Warmth(tuple(taken), tuple(graphs))

@@ -25,12 +25,41 @@ class PeakMemory:
 
 
 @dataclass(frozen=True)
+class GraphWork:
+    """What torch.compile did while an image was made.
+
+    Attributes:
+        compiled: graphs of operators that it compiled.
+        recorded: device graphs (CUDA graphs) that it recorded.
+        held: device graphs that it held afterwards, to be replayed.
+    """
+
+    compiled: int = 0
+    recorded: int = 0
+    held: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the image holds work that later images do not repeat."""
+        return self.compiled > 0 or self.recorded > 0
+
+    @property
+    def what(self) -> str:
+        """'compiled', 'recorded' or 'replayed' graphs; 'ran' where there are none to replay."""
+        if self.compiled:
+            return "compiled"
+        if self.recorded:
+            return "recorded"
+        return "replayed" if self.held else "ran"
+
+
+@dataclass(frozen=True)
 class LatencySamples:
     """Samples of one tier in one process, each with the probe's sample taken right before it.
 
     Attributes:
         samples_s: seconds per call of the tier's pipeline: one image, or the workload's batch.
-        probe_s: seconds of the probe, one for each sample.
+        probe_s: seconds of the probe, one for each sample; the mean, where it ran several times.
         probe: name of the probe.
 
     Raises:
@@ -67,6 +96,10 @@ class Measurement:
         recompiles: graphs that were compiled *during* sampling; anything but 0 spoils samples.
         sampling_s: seconds that sampling took, probes included.
         conditions: what else went on meanwhile.
+        warmup_graphs: of each image of `warmup_s`, what it compiled, recorded or replayed; empty in
+            records that are older than it.
+        probe_repeats: how many times the probe ran before each sample.
+        recordings: device graphs that were recorded *during* sampling.
     """
 
     tier: str
@@ -78,6 +111,14 @@ class Measurement:
     recompiles: int
     sampling_s: float
     conditions: Conditions = field(default_factory=Conditions)
+    warmup_graphs: tuple[GraphWork, ...] = ()
+    probe_repeats: int = 1
+    recordings: int = 0
+
+    @property
+    def probe_share(self) -> float:
+        """Share of the sampling's seconds that the probe took."""
+        return sum(self.latency.probe_s) * self.probe_repeats / self.sampling_s
 
 
 Goal = Callable[[LatencySamples], int]

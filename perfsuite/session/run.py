@@ -20,7 +20,7 @@ from perfsuite.images.scoring import make_images
 from perfsuite.judge.session import Recorded, SessionJudge
 from perfsuite.ladder import BuiltTier, Tier, build_tier, reference_tier
 from perfsuite.ladder.table import is_reference_tier
-from perfsuite.measure import SamplingPlan
+from perfsuite.measure import SamplingPlan, default_budget_s
 from perfsuite.progress import Progress, silent
 from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
@@ -121,7 +121,7 @@ class Run:
     @property
     def plan(self) -> SamplingPlan:
         """How many samples to take of each tier."""
-        return SamplingPlan(budget_s=self.settings.budget_s)
+        return SamplingPlan(self.settings.budget_s or default_budget_s(self.device))
 
     def start_tier(self, tier: Tier) -> None:
         """Note that a tier is about to be built."""

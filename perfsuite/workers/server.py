@@ -27,8 +27,8 @@ from perfsuite.images.generate import generate, run
 from perfsuite.ladder import BuiltTier, build_tier, find_tiers
 from perfsuite.libraries import quietly
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
-from perfsuite.measure.sampling import compiled_graphs
-from perfsuite.measure.warmup import WarmupRule
+from perfsuite.measure.graphs import compiled_graphs
+from perfsuite.measure.warmup import WarmupRule, warm_up
 from perfsuite.process import measuring_process
 from perfsuite.workers.protocol import (
     Begin,
@@ -126,10 +126,7 @@ class Workbench:
         if request.cores:
             stay_on(request.cores)
         device = self._built.device
-        taken: list[float] = []
-        while not WARMUP.is_over(taken):
-            taken.append(device.timed(self._image)[0])
-        return WarmedUp(tuple(taken))
+        return WarmedUp(warm_up(WARMUP, lambda _: device.timed(self._image)[0]).images_s)
 
     def _begin(self) -> Begun:
         device = self._built.device

@@ -35,6 +35,10 @@ class FakeDevice:
             self.durations_s.pop(0)
         return duration_s, result
 
+    def record_graph(self, work: Callable[[], object]) -> None:
+        """Only noted: the fake has no graphs."""
+        self.events.append("record_graph")
+
     def synchronize(self) -> None:
         """Only noted."""
         self.events.append("synchronize")
