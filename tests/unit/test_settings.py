@@ -38,7 +38,7 @@ def test_without_a_word_the_defaults_hold(tmp_path: Path) -> None:
         update=None,
         missing="record",
         tolerance=0.05,
-        budget_s=25.0,
+        budget_s=None,
         out=tmp_path / ".perfsuite",
         machine_label=None,
         threads=None,
