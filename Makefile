@@ -1,9 +1,11 @@
 # make perf   measure every tier of the ladder and hold it against its baseline
 # make test   this project's own tests
 # make lint   ruff, mypy; actionlint and zizmor for the workflows
+# VENV=FOLDER keeps the environment elsewhere, for instance where a checkout does not clean it away.
 PYTHON ?= python3
-BIN := .venv/bin
-INSTALLED := .venv/.installed
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 
 .PHONY: perf test lint clean
 
@@ -22,9 +24,9 @@ lint: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml baselines/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the pinned versions need Python 3.11 or newer: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv "$(VENV)"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c baselines/constraints.txt -e '.[dev]'
 	touch $@
 
 clean:
-	rm -rf .venv .perfsuite .benchmarks
+	rm -rf "$(VENV)" .perfsuite .benchmarks

@@ -107,7 +107,9 @@ OPTIONS = (
         "NAME",
     ),
     Option("tiers", _names, None, "tiers to measure, e.g. fp32,bf16 (all)", "NAMES"),
-    Option("baselines", _text, "baselines", "folder of committed baselines (baselines)", "DIR"),
+    Option(
+        "baselines", _text, "baselines", "folder or URL of committed baselines (baselines)", "DIR"
+    ),
     Option(
         "update",
         _choice("replace", "add"),
@@ -118,10 +120,11 @@ OPTIONS = (
     ),
     Option(
         "missing",
-        _choice("record", "skip", "fail"),
+        _choice("record", "once", "skip", "fail"),
         "record",
-        "where this hardware has no baseline: record one under --perf-out, skip, or fail (record)",
-        "record|skip|fail",
+        "where this hardware has no baseline: record one under --perf-out, record one but never a "
+        "second time (once), skip, or fail (record)",
+        "record|once|skip|fail",
     ),
     Option(
         "tolerance",
@@ -138,7 +141,11 @@ OPTIONS = (
         "S",
     ),
     Option(
-        "out", _text, ".perfsuite", "folder of run records and local baselines (.perfsuite)", "DIR"
+        "out",
+        _text,
+        ".perfsuite",
+        "folder or URL of run records and local baselines (.perfsuite)",
+        "DIR",
     ),
     Option(
         "machine-label",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from perfsuite.errors import SettingsError
+from perfsuite.mirror import Mirror, is_url, mirror_folder
 from perfsuite.options import LABEL_VARIABLE, OPTIONS, Option, _label
 from perfsuite.workload import Overrides
 from perfsuite.workload_options import (
@@ -66,7 +67,7 @@ class Settings:
         tiers: names; None for all that are registered.
         baselines: folder of committed baselines and references.
         update: None, `replace` or `add`: what this run does to the committed baseline.
-        missing: `record`, `skip` or `fail`: what to do where there is no baseline.
+        missing: `record`, `once`, `skip` or `fail`: what to do where there is no baseline.
         tolerance: slowdown that nobody minds, as a fraction.
         budget_s: seconds of sampling per tier; None for what suits the device.
         out: folder of run records and local baselines.
@@ -77,6 +78,8 @@ class Settings:
         only: None, `latency` or `quality`: tests of the other are left out.
         workloads: what is asked for instead of the checkpoint's own workloads, one for each row of
             the matrix.
+        mirrors: folders among these that are copies of URLs, to be pulled before use and pushed
+            after it.
     """
 
     device: str
@@ -93,6 +96,7 @@ class Settings:
     strict: bool
     only: str | None
     workloads: tuple[Overrides, ...] = (Overrides(),)
+    mirrors: tuple[Mirror, ...] = ()
 
 
 def check_given(given: Mapping[str, Any], flag: str = "--perf-") -> None:
@@ -136,21 +140,29 @@ def resolve_settings(
         device=values["device"],
         checkpoint=values["checkpoint"],
         tiers=values["tiers"],
-        baselines=_absolute(values["baselines"], root),
+        baselines=_placed(values["baselines"], root),
         update=values["update"],
         missing="fail" if required else values["missing"],
         tolerance=values["tolerance"],
         budget_s=values["budget"],
-        out=_absolute(values["out"], root),
+        out=_placed(values["out"], root),
         machine_label=values["machine-label"],
         threads=values["threads"],
         strict=in_ci() if values["strict"] is None else values["strict"],
         only=values["only"],
         workloads=choose_workloads(values, table.get("workloads", {})),
+        mirrors=tuple(
+            Mirror(url, _placed(url, root))
+            for url in dict.fromkeys((values["baselines"], values["out"]))
+            if is_url(url)
+        ),
     )
 
 
-def _absolute(folder: str, root: Path) -> Path:
+def _placed(folder: str, root: Path) -> Path:
+    """A folder's absolute path; of a URL, that of its copy."""
+    if is_url(folder):
+        return mirror_folder(folder, root).resolve()
     return (root / os.path.expanduser(folder)).resolve()
 
 

@@ -12,7 +12,7 @@ from perfsuite.checkpoints import checkpoint_names
 from perfsuite.device import Device, usable_cores
 from perfsuite.environment import describe_environment
 from perfsuite.errors import SettingsError
-from perfsuite.ladder import Tier, is_compiled, reference_tier
+from perfsuite.ladder import Tier, is_compiled
 from perfsuite.measure import default_budget_s
 from perfsuite.results.ab import ArmFacts, GateRecord, record_path
 from perfsuite.results.migrate import SCHEMA
@@ -95,9 +95,9 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         usable_cores=environment.hardware.cores,
         threads=record.environment.threads,
     )
-    # fp32 stands for 'there may be none': the arms can still be held against each other.
+    # There may be no references: the arms can still be held against each other.
     found = (settings, environment.hardware.key, checkpoint, weights, asked)
-    references = find_references(*found, (reference_tier(),))
+    references = find_references(*found)
     images = ArmImages(asked.quality, references, find_calibration(*found))
     return GatePlan(wanted, work, images, record, settings.out)
 

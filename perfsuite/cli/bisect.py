@@ -15,13 +15,13 @@ from perfsuite.cli.common import (
     progress_line,
     publish,
     say,
+    settings_of,
     show,
     workload_options,
 )
 from perfsuite.cli.gate import BUDGET_S, open_workers
 from perfsuite.errors import SettingsError
 from perfsuite.libraries import import_libraries, quietly
-from perfsuite.settings import find_root, resolve_settings
 
 if TYPE_CHECKING:
     from perfsuite.ab.plan import GatePlan
@@ -96,8 +96,7 @@ class _End:
 def _run(
     good: str, bad: str, tier: str | None, metric: str | None, given: dict[str, Any]
 ) -> BisectRecord:
-    root = find_root(Path.cwd())
-    settings = resolve_settings({**given, "tiers": tier}, root, {"budget": BUDGET_S}, flag="--")
+    root, settings = settings_of({**given, "tiers": tier}, {"budget": BUDGET_S})
     with quietly():
         import_libraries()
         from perfsuite.ab.plan import prepare_gate

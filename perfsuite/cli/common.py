@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -30,8 +31,10 @@ NOBODY_READS = 141
 """As a shell reports a program that SIGPIPE has ended."""
 
 if TYPE_CHECKING:
+    from perfsuite.mirror import Mirror
     from perfsuite.report.table import Document
     from perfsuite.session.run import Run
+    from perfsuite.settings import Settings
 
 
 def prepare(given: Mapping[str, Any], *, scores_images: bool = True, **preparing: Any) -> Run:
@@ -44,13 +47,46 @@ def prepare(given: Mapping[str, Any], *, scores_images: bool = True, **preparing
         scores_images: whether references are needed.
         **preparing: what else `prepare_run` takes.
     """
-    root = find_root(Path.cwd())
-    settings = resolve_settings(given, root, flag="--")
+    root, settings = settings_of(given)
     import_libraries()
     load_conftests()
     from perfsuite.session.preflight import prepare_run
 
     return prepare_run(settings, root, scores_images=scores_images, **preparing)
+
+
+def settings_of(
+    given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> tuple[Path, Settings]:
+    """The project's folder and what a command was asked for.
+
+    Folders that lie behind a URL are fetched, and what the command changes is sent when it ends.
+
+    Args:
+        given: values by option; None where not given.
+        defaults: by option, where the command's are not those of the table.
+
+    Raises:
+        SettingsError: a value cannot be used.
+        OutputError: a URL cannot be reached.
+    """
+    root = find_root(Path.cwd())
+    settings = resolve_settings(given, root, defaults, flag="--")
+    for mirror in settings.mirrors:
+        mirror.pull()
+        click.get_current_context().call_on_close(partial(send, mirror))
+    return root, settings
+
+
+def send(mirror: Mirror) -> None:
+    """Send what a command has changed; a verdict that it has come to stands, whether or not."""
+    ending = sys.exc_info()[1]
+    try:
+        mirror.push()
+    except OutputError as error:
+        say(f"ERROR: {error}")
+        if ending is None or (isinstance(ending, SystemExit) and not ending.code):
+            raise SystemExit(COULD_NOT_RUN) from None
 
 
 def workload_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,12 +16,12 @@ from perfsuite.cli.common import (
     ended_like_ctrl_c,
     publish,
     say,
+    settings_of,
     show,
     workload_options,
 )
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
-from perfsuite.settings import find_root, resolve_settings
 
 if TYPE_CHECKING:
     from perfsuite.ab.plan import GatePlan
@@ -62,8 +62,7 @@ def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> N
 
 
 def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
-    root = find_root(Path.cwd())
-    settings = resolve_settings(given, root, {"budget": BUDGET_S}, flag="--")
+    root, settings = settings_of(given, {"budget": BUDGET_S})
     from perfsuite.environments.builder import Environments
     from perfsuite.environments.spec import parse_spec
 

@@ -7,7 +7,6 @@ it would use, by a plugin of one hook: this module.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -16,14 +15,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from perfsuite.cli.common import ended_like_ctrl_c
+from perfsuite.cli.common import ended_like_ctrl_c, send
 from perfsuite.compiler import COMPILE_CACHE, compile_cache
 from perfsuite.errors import BaselineError, PerfsuiteError, SettingsError
+from perfsuite.mirror import Mirror
 from perfsuite.options import OPTIONS
 from perfsuite.settings import find_root, resolve_settings
 from perfsuite.storage import check_writable, write_whole
@@ -52,6 +54,9 @@ def record(runs: int, pytest_arguments: tuple[str, ...]) -> None:
     usage, 130 on Ctrl-C; nothing is replaced then.
     """
     folders = _asked_of_pytest(pytest_arguments)
+    for mirror in folders.mirrors:
+        mirror.pull()
+        click.get_current_context().call_on_close(partial(send, mirror))
     for folder in (folders.baselines, folders.out):
         check_writable(folder, 0)
     with ended_like_ctrl_c(), _scratch(folders) as scratch:
@@ -72,10 +77,12 @@ class Folders:
     Attributes:
         baselines: folder of committed baselines.
         out: folder of run records.
+        mirrors: those of them that are copies of URLs.
     """
 
     baselines: Path
     out: Path
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,8 +151,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         import pytest
 
         raise pytest.UsageError(str(error)) from None
-    folders = {"baselines": str(settings.baselines), "out": str(settings.out)}
-    Path(told).write_text(json.dumps(folders), encoding="utf-8")
+    Path(told).write_bytes(
+        msgspec.json.encode(
+            Folders(settings.baselines, settings.out, settings.mirrors), enc_hook=str
+        )
+    )
     return 0
 
 
@@ -159,8 +169,11 @@ def _asked_of_pytest(pytest_arguments: tuple[str, ...]) -> Folders:
             errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
             said = errors[-1].removeprefix("ERROR: ") if errors else "python -m pytest says why"
             raise SettingsError("pytest does not start", hint=said)
-        folders = json.loads(told.read_text(encoding="utf-8"))
-    return Folders(Path(folders["baselines"]), Path(folders["out"]))
+        return msgspec.json.decode(told.read_bytes(), type=Folders, dec_hook=_as_path)
+
+
+def _as_path(kind: type, value: Any) -> Any:
+    return Path(value)
 
 
 @contextmanager

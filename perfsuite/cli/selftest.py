@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, prepare, progress_line, show
+from perfsuite.cli.common import ended_like_ctrl_c, prepare, progress_line, settings_of, show
 from perfsuite.cli.gate import BUDGET_S, open_workers
 from perfsuite.errors import ReferenceImageError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
@@ -141,9 +141,8 @@ def _try_gate(given: dict[str, Any], repeats: int) -> None:
             trials_for,
         )
 
-    root = find_root(Path.cwd())
     own = {"checkpoint": "pocket", "tiers": TIERS, "budget": BUDGET_S}
-    settings = resolve_settings(given, root, own, flag="--")
+    root, settings = settings_of(given, own)
     plan = prepare_gate(settings, ".", ".", root)
     folder = settings.out / "selftest" / "gate"
     trials = experiment(folder, GateTrialPlan.of(plan))

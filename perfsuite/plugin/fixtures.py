@@ -53,7 +53,9 @@ def perf_tier(request: pytest.FixtureRequest, perf_run: Run) -> Iterator[BuiltTi
     """A tier's pipeline, built once per session and freed before the next is built."""
     row = _row(request)
     perf_run.start_tier(row)
-    with _session(request.config).working(row):
+    with _session(request.config).working(row) as progress:
+        with quietly():
+            perf_run.provide_references(row, progress)
         built = perf_run.build(row)
     perf_run.note_built(built)
     yield built
@@ -157,6 +159,7 @@ def _judged(request: pytest.FixtureRequest, run: Run, judge: Callable[..., Verdi
     row = _row(request)
     run.start_tier(row)
     with _session(request.config).working(row) as progress, quietly():
+        run.provide_references(row, progress)
         verdict = judge(row, progress)
     return _noted(verdict, request)
 

@@ -61,6 +61,9 @@ class MeasuringSession:
         from perfsuite.ladder import find_tiers
         from perfsuite.session.preflight import prepare_run
 
+        for mirror in settings.mirrors:
+            self._line.update(f"fetching {mirror.url}", 0, 1)
+            mirror.pull()
         if settings.tiers is not None:
             find_tiers(settings.tiers)  # a name that is unknown, though -k may leave it out
         return prepare_run(
@@ -117,6 +120,8 @@ class MeasuringSession:
         ended = all(tested.ended for tested in self._tested.values())
         try:
             self.run.finish(complete=ended and not self._was_cut_short)
+            for mirror in self.run.settings.mirrors:
+                mirror.push()
         except PerfsuiteError as error:
             self._last_error = str(error)
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR

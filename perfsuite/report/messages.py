@@ -70,6 +70,12 @@ def _of_baselines(reason: r.Reason) -> str | None:
             return "regressed in the light of the session's other regressions (Holm)"
         case r.NoBaseline(hardware_key):
             return f"no baseline for {hardware_key}: perfsuite record --runs 5"
+        case r.BaselineLost(here, recorded, run_id):
+            other = "" if here == recorded else f" was of {recorded}, this is {here}:"
+            return (
+                f"the baseline that run {run_id} recorded{other or ' is gone:'} "
+                "restore it, or perfsuite record --runs 5"
+            )
         case r.TierNotInBaseline(tier):
             return f"the baseline has no tier '{tier}': add it with --?update"
         case r.Incomparable(what, here, recorded):

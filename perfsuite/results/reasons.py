@@ -115,6 +115,20 @@ class NoBaseline(CodedReason, frozen=True):
     hardware_key: str
 
 
+class BaselineLost(CodedReason, frozen=True):
+    """A baseline was recorded here once, and there is none now.
+
+    Attributes:
+        hardware_key: names the hardware.
+        recorded_key: names the hardware that it was recorded on.
+        run_id: of the run that was recorded.
+    """
+
+    hardware_key: str
+    recorded_key: str
+    run_id: str
+
+
 class TierNotInBaseline(CodedReason, frozen=True):
     """The baseline holds other tiers.
 
@@ -272,6 +286,7 @@ Reason = (
     | MorePairs
     | RegressedTogether
     | NoBaseline
+    | BaselineLost
     | TierNotInBaseline
     | Incomparable
     | BaselineRecorded

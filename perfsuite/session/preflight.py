@@ -17,14 +17,12 @@ from perfsuite.compiler import COMPILE_CACHE, compile_cache
 from perfsuite.environment import describe_environment
 from perfsuite.errors import (
     BaselineError,
-    ReferenceImageError,
     SettingsError,
 )
 from perfsuite.images.calibration import calibration_path, load_calibration
 from perfsuite.images.metrics import check_scorable
 from perfsuite.images.references import References
 from perfsuite.ladder import (
-    Tier,
     Weights,
     reference_tier,
     resolve_method,
@@ -42,6 +40,7 @@ from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings
 from perfsuite.storage import check_outputs
 from perfsuite.stores.baselines import BaselineStore, Comparable, comparable
+from perfsuite.stores.first_baselines import FirstBaselines
 from perfsuite.stores.references import MANIFEST, load_references
 from perfsuite.workload import Workloads, labelled
 
@@ -149,13 +148,14 @@ def _run_of(
         wanted,
         store,
         known.baseline,
-        find_references(*found, wanted) if scores_images else None,
+        find_references(*found) if scores_images else None,
         record,
         calibration=find_calibration(*found) if uses_calibration else None,
         workloads=work,
         methods=methods,
         refused=known.refused,
         unknown=known.unknown,
+        scores_images=scores_images,
     )
 
 
@@ -173,6 +173,7 @@ def _store_of(
         work.latency_label,
     )
     check_outputs(store.path(settings.baselines if settings.update else drafts))
+    FirstBaselines.under(settings.out).check()
     return store
 
 
@@ -234,16 +235,14 @@ def find_references(
     checkpoint: Checkpoint,
     weights: Weights,
     work: Workloads,
-    wanted: tuple[Tier, ...],
 ) -> References | None:
     """References of a checkpoint: of any hardware, of this hardware, or recorded here before.
 
     Returns:
-        None if there are none and the run's first tier will make them.
+        None if there are none; a session then makes them with fp32 before anything is scored.
 
     Raises:
-        ReferenceImageError: they are damaged or of something else, or none of this run's tiers
-            can make them.
+        ReferenceImageError: they are damaged, or of something else.
         SettingsError: the images are too small to be scored.
     """
     check_scorable(work.quality.height, work.quality.width)
@@ -262,14 +261,6 @@ def find_references(
                 configuration=weights.configuration,
                 options=work.options,
             )
-    if wanted[0].parent is not None:
-        asked = shlex.quote(settings.checkpoint or name)
-        raise ReferenceImageError(
-            f"checkpoint '{checkpoint.name}' has no reference images yet"
-            + (" of this workload" if work.quality_label else ""),
-            hint=f"perfsuite record-references {asked}{work.options}"
-            ", or begin --perf-tiers with fp32",
-        )
     return None
 
 

@@ -26,6 +26,7 @@ from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
 from perfsuite.results.method import Finding, Method
 from perfsuite.results.reasons import (
+    BaselineLost,
     BaselineRecorded,
     FirstBaseline,
     Incomparable,
@@ -38,6 +39,7 @@ from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.images import ImageGate
 from perfsuite.settings import Settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun
+from perfsuite.stores.first_baselines import FirstBaselines, subject_of
 from perfsuite.stores.references import record_references
 from perfsuite.workload import Workloads, labelled
 
@@ -71,6 +73,7 @@ class Run:
         siblings: the session's runs, one for each workload, this one among them.
         p_values: of the session's tests so far, shared with the siblings.
         process: undoes what was set for the whole process.
+        scores_images: whether images will be held against references.
     """
 
     settings: Settings
@@ -90,6 +93,7 @@ class Run:
     siblings: list[Run] = field(default_factory=list)
     p_values: dict[str, float] = field(default_factory=dict)
     process: ExitStack = field(default_factory=ExitStack)
+    scores_images: bool = True
     _gate: ImageGate | None = None
 
     @property
@@ -122,6 +126,16 @@ class Run:
     def plan(self) -> SamplingPlan:
         """How many samples to take of each tier."""
         return SamplingPlan(self.settings.budget_s or default_budget_s(self.device))
+
+    def provide_references(self, tier: Tier, progress: Progress = silent) -> None:
+        """Make the references that are missing before a tier is built that cannot make them.
+
+        Alone on the device, since a small one has no room for fp32 beside another pipeline.
+        """
+        if self.references or self._gate or not self.scores_images or is_reference_tier(tier):
+            return
+        with self.build(reference_tier()) as fp32:
+            self.references = self._record_references(fp32, progress)
 
     def start_tier(self, tier: Tier) -> None:
         """Note that a tier is about to be built."""
@@ -228,9 +242,24 @@ class Run:
             return verdict
         if self.store.path(settings.baselines).is_file():
             return replace(verdict, reasons=(TierNotInBaseline(measurement.tier),))
-        if settings.missing != "record":
+        return self._record_first(measurement, run, verdict)
+
+    def _record_first(
+        self, measurement: Measurement, run: RecordedRun, verdict: Verdict
+    ) -> Verdict:
+        """Make this run this machine's first baseline of a tier, where that was asked for."""
+        settings = self.settings
+        listed = FirstBaselines.under(settings.out)
+        subject = subject_of(self.record, self.store.label, measurement.tier)
+        if settings.missing == "once":
+            earlier = listed.find(subject)
+            if earlier is not None:
+                lost = BaselineLost(self.store.hardware_key, earlier.hardware_key, earlier.run_id)
+                return replace(verdict, reasons=(lost,))
+        elif settings.missing != "record":
             return verdict
         self.store.save_run(settings.out / "baselines", measurement, run, add=False)
+        listed.note(subject, self.store.hardware_key, run.run_id)
         return replace(verdict, outcome=Outcome.RECORDED, reasons=(FirstBaseline(),))
 
     def _image_gate(self, built: BuiltTier, progress: Progress) -> ImageGate:

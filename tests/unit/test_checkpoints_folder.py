@@ -224,7 +224,7 @@ def test_images_smaller_than_ssims_window_are_refused_before_measuring(folder: P
     tiers = find_tiers(["fp32"])
     weights = describe_weights(tiers, small)[None]
     with pytest.raises(SettingsError, match=r"8x8 pixels are smaller than SSIM's window of 11"):
-        find_references(settings, "key", small, weights, small.workloads(), tiers)
+        find_references(settings, "key", small, weights, small.workloads())
 
 
 @pytest.mark.parametrize("inside", [False, True])

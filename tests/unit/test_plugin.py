@@ -13,7 +13,7 @@ import pytest
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import CpuDevice
 from perfsuite.errors import OutputError
-from perfsuite.ladder import table
+from perfsuite.ladder import BuiltTier, Tier, table
 from perfsuite.measure import sampling
 from perfsuite.measure.conditions import FakeWatch
 from perfsuite.results.machine import Conditions
@@ -132,6 +132,26 @@ def test_one_tier_alone_needs_no_other_where_references_exist(project: pytest.Py
     record = latest(project)
     assert [result.tier for result in record.tiers] == ["third"]
     assert worst_ssim(record.tiers[0]) > 0.9
+
+
+def test_a_session_without_fp32_makes_the_references_with_it_before_its_first_tier(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    build = Run.build
+
+    def noted(self: Run, tier: Tier, **options: bool) -> BuiltTier:
+        built.append(tier.name)
+        return build(self, tier, **options)
+
+    monkeypatch.setattr(Run, "build", noted)
+    run(project, "--perf-tiers", "twin,third")
+    assert built == ["fp32", "twin", "third"]
+    assert [result.tier for result in latest(project).tiers] == ["twin", "third"]
+    assert worst_ssim(latest(project).tiers[0]) > 0.9
+    built.clear()
+    run(project, "--perf-tiers", "twin")
+    assert built == ["twin"]
 
 
 def test_update_makes_the_run_the_committed_baseline_and_add_adds_one(
@@ -296,11 +316,10 @@ BAD_INPUT = {
     ("--perf-tolerance", "0"): "--perf-tolerance cannot be '0'*such as 0.05",
     ("--perf-tolerance=-5%",): "--perf-tolerance cannot be '-5%'*such as 0.05",
     ("--perf-budget", "soon"): "--perf-budget cannot be 'soon'*",
-    ("--perf-missing", "ignore"): "--perf-missing cannot be 'ignore'*record, skip, fail",
+    ("--perf-missing", "ignore"): "--perf-missing cannot be 'ignore'*record, once, skip, fail",
     ("--perf-missing", "fail"): "no baseline for *perfsuite record --runs 5*",
     ("--perf-out", "test_bad_input.py/x"): "cannot write *Not a directory*--perf-out*",
     ("--benchmark-disable",): "nothing is measured: leave out --benchmark-disable",
-    ("--perf-tiers", "bf16"): "*has no reference images yet: perfsuite record-references quick*",
 }
 
 

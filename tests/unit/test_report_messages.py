@@ -29,6 +29,8 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     r.MorePairs(33.4, 120): ("33 more seconds", "--perf-budget 120"),
     r.RegressedTogether(): ("Holm",),
     r.NoBaseline("cpu-epyc"): ("cpu-epyc", "perfsuite record --runs 5"),
+    r.BaselineLost("new", "old", "20261125T0000"): ("run 20261125T0000", "old", "new", "record"),
+    r.BaselineLost("key", "key", "20261125T0000"): ("run 20261125T0000", "is gone", "record"),
     r.TierNotInBaseline("int8"): ("'int8'", "--perf-update"),
     r.Incomparable("probe", "v2", "v1"): ("probe v2", "v1", "--perf-update"),
     r.BaselineRecorded("baselines/x.json", added=False): ("new baseline in baselines/x.json",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ import pytest
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.compiler import COMPILE_CACHE
-from perfsuite.errors import CompilerMissing
+from perfsuite.errors import BaselineError, CompilerMissing
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Assumption
 from perfsuite.results.reasons import (
+    BaselineLost,
     BaselineRecorded,
     FirstBaseline,
     Incomparable,
@@ -32,6 +34,7 @@ from perfsuite.session.preflight import prepare_run
 from perfsuite.session.run import Run
 from perfsuite.settings import resolve_settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun, TierBaseline
+from perfsuite.stores.first_baselines import FirstBaselines
 from tests.unit.fake_device import FakeDevice
 from tests.unit.samples import (
     environment,
@@ -154,6 +157,45 @@ def test_where_a_missing_baseline_is_not_to_be_recorded_nothing_is_stored(tmp_pa
     assert verdict.outcome is Outcome.NO_BASELINE
     assert verdict.reasons == (NoBaseline(environment().hardware.key),)
     assert stored_runs(tmp_path) == 0
+
+
+def forget_baselines(folder: Path) -> None:
+    shutil.rmtree(folder / "local" / "baselines")
+
+
+def test_once_records_the_first_baseline_and_misses_it_when_it_is_lost(tmp_path: Path) -> None:
+    first = judged(started(tmp_path, None, missing="once"), "fp32", latency_samples())
+    assert first.outcome is Outcome.RECORDED
+    forget_baselines(tmp_path)
+    lost = judged(started(tmp_path, None, missing="once"), "fp32", latency_samples())
+    assert lost.outcome is Outcome.NO_BASELINE
+    key = environment().hardware.key
+    assert lost.reasons == (BaselineLost(key, key, record().run_id),)
+    assert stored_runs(tmp_path) == 0
+
+
+def test_once_records_a_tier_that_never_had_a_baseline_beside_those_that_have(
+    tmp_path: Path,
+) -> None:
+    judged(started(tmp_path, None, missing="once"), "fp32", latency_samples())
+    known = store_in(tmp_path).load()
+    added = judged(started(tmp_path, known, missing="once"), "bf16", latency_samples())
+    assert added.outcome is Outcome.RECORDED
+    assert stored_runs(tmp_path) == 2
+
+
+def test_a_lost_baseline_is_recorded_anew_where_that_is_asked_for(tmp_path: Path) -> None:
+    judged(started(tmp_path, None, missing="once"), "fp32", latency_samples())
+    forget_baselines(tmp_path)
+    anew = judged(started(tmp_path, None, missing="record"), "fp32", latency_samples())
+    assert anew.outcome is Outcome.RECORDED
+
+
+def test_a_list_of_first_baselines_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "first-baselines.json").write_text("{")
+    with pytest.raises(BaselineError, match=r"first-baselines.json is not valid.*delete it"):
+        FirstBaselines.under(tmp_path / "local").check()
 
 
 def test_a_tier_that_the_committed_baseline_lacks_is_not_recorded_beside_it(
