@@ -16,7 +16,7 @@ from torch import Tensor
 
 from training import captions, models, scenes
 from training.assembly import Denoiser, pipeline
-from training.loop import cosine, save_grid, write_atomically
+from training.loop import cosine, half_precision, save_grid, write_atomically
 from training.vae import to_tensor
 
 SAMPLE_PROMPTS = (
@@ -62,7 +62,7 @@ def encode_renders(vae: AutoencoderKL, settings: DenoiserSettings, console: Cons
                 for i in indices
             ]
         )
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             latents.append(vae.encode(to_tensor(pictures)).latent_dist.mean.float())
     console.print(f"encoded {settings.renders} renders", highlight=False)
     scale: float = vae.config.scaling_factor
@@ -170,7 +170,7 @@ class DenoiserStage:
     def _predict(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
         """As SDXL's pipeline does it: both encoders' last but one states, the second's pooled."""
         kept = (torch.rand(len(noisy)) >= self.settings.empty_share).float()[:, None]
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             first = self.trained.text_encoder(tokens, output_hidden_states=True)
             second = self.trained.text_encoder_2(tokens, output_hidden_states=True)
             states = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)

@@ -8,7 +8,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -55,6 +55,13 @@ class Schedule:
 
 class Interrupted(Exception):
     """Somebody asked for a stop; the checkpoint is on disk."""
+
+
+def half_precision() -> AbstractContextManager[object]:
+    """bfloat16 autocast where the CPU has instructions for it; without, it is ten times slower."""
+    if "AVX512" in torch.backends.cpu.get_cpu_capability():
+        return torch.autocast("cpu", torch.bfloat16)
+    return nullcontext()
 
 
 def cosine(step: int, fraction: float) -> float:

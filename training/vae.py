@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from training import models, scenes
-from training.loop import cosine, save_grid
+from training.loop import cosine, half_precision, save_grid
 
 JUNGLE_SHARE = 2  # green on green is the hardest picture: draw it twice as often
 KL_WEIGHT = 1e-3
@@ -142,7 +142,7 @@ class VaeStage(_PictureStage):
 
     def loss(self, pictures: Tensor) -> Tensor:
         """Distance of the reconstruction, and a little of the latents' from unit noise."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             posterior = self.vae.encode(pictures).latent_dist
             latents, wanted = mirror_half(posterior.sample(), pictures)
             made: Tensor = self.vae.decode(latents).sample.float()
@@ -167,7 +167,7 @@ class DecoderStage(_PictureStage):
 
     def loss(self, pictures: Tensor) -> Tensor:
         """Distance of the reconstruction."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             with torch.no_grad():
                 latents: Tensor = self.vae.encode(pictures).latent_dist.mean
             noise = self.settings.latent_noise * torch.randn_like(latents)
