@@ -102,11 +102,17 @@ OPTIONS = (
         "checkpoint",
         _text,
         None,
-        "pocket, sdxl, sdxl-fp16-vae, sdxl-random, or a local folder "
+        "pocket, pocket-ssd, sdxl, sdxl-fp16-vae, ssd-1b, sdxl-random, or a local folder "
         "(pocket on a CPU, sdxl on an accelerator)",
         "NAME",
     ),
-    Option("tiers", _names, None, "tiers to measure, e.g. fp32,bf16 (all)", "NAMES"),
+    Option(
+        "tiers",
+        _names,
+        None,
+        "tiers to measure, e.g. fp32,bf16; all: methods too (the ladder)",
+        "NAMES",
+    ),
     Option(
         "baselines", _text, "baselines", "folder or URL of committed baselines (baselines)", "DIR"
     ),

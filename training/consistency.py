@@ -86,9 +86,7 @@ class ConsistencyStage:
         self.frozen = with_plain_attention(teacher.unet)
         self.student = with_plain_attention(teacher.unet)
         self.student.add_adapter(
-            LoraConfig(
-                r=settings.rank, lora_alpha=settings.rank, target_modules=list(ADAPTED)
-            )
+            LoraConfig(r=settings.rank, lora_alpha=settings.rank, target_modules=list(ADAPTED))
         )
         self.average = copy.deepcopy(self.student)
         self.weights = [each for each in self.student.parameters() if each.requires_grad]

@@ -14,6 +14,7 @@ from perfsuite.environment import describe_environment
 from perfsuite.errors import SettingsError
 from perfsuite.ladder import Tier, is_compiled
 from perfsuite.measure import default_budget_s
+from perfsuite.report.messages import say
 from perfsuite.results.ab import ArmFacts, GateRecord, record_path
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
@@ -64,6 +65,10 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         compile_cache=Path(tempfile.gettempdir()),
         written=(record_path("any", settings.out),),
     )
+    for name, why in subject.obstacles.items():
+        raise SettingsError(
+            f"tier '{name}' is not supported here: {say(why)}", hint="leave it out of --tiers"
+        )
     device, wanted, checkpoint = subject.device, subject.tiers, subject.checkpoint
     asked, weights = _one_workload(subject.workloads), subject.weights[None]
     environment = describe_environment(device, settings.machine_label, root)

@@ -1,7 +1,11 @@
 """Where weights come from: one registry of checkpoints, and any local folder."""
 
+from perfsuite.checkpoints.adapter import Adapter
 from perfsuite.checkpoints.registry import (
+    LCM,
+    SSD,
     Checkpoint,
+    Counterpart,
     Source,
     checkpoint_names,
     find_checkpoint,
@@ -9,7 +13,11 @@ from perfsuite.checkpoints.registry import (
 )
 
 __all__ = [
+    "LCM",
+    "SSD",
+    "Adapter",
     "Checkpoint",
+    "Counterpart",
     "Source",
     "checkpoint_names",
     "find_checkpoint",

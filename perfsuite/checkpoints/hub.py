@@ -1,4 +1,4 @@
-"""SDXL base 1.0 from the Hugging Face hub: pinned revision, safetensors only, no remote code."""
+"""SDXL base 1.0 and its kin from the Hugging Face hub: pinned revision, safetensors only."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ SDXL: Repository = (
     "stabilityai/stable-diffusion-xl-base-1.0",
     "462165984030d82259a11f4367a4eed129e94a7b",
 )
+SSD_1B: Repository = ("segmind/SSD-1B", "60987f37e94cd59c36b1cba832b9f97b57395a10")
+LCM_LORA: Repository = (
+    "latent-consistency/lcm-lora-sdxl",
+    "a18548dd4956b174ec5b0d78d340c8dae0a129cd",
+)
 FP16_VAE: Repository = (
     "madebyollin/sdxl-vae-fp16-fix",
     "207b116dae70ace3637169f1ddd2434b91b3a8cd",
@@ -43,13 +48,15 @@ _WAYS_OUT = (
 
 @dataclass(frozen=True)
 class HubSource:
-    """SDXL base 1.0 at a pinned revision.
+    """SDXL base 1.0, or another pipeline of its class, at a pinned revision.
 
     Attributes:
         fp16_vae: replace the VAE by the one that does not overflow in fp16.
+        repository: of the pipeline, with its revision.
     """
 
     fp16_vae: bool = False
+    repository: Repository = SDXL
 
     def check(self) -> None:
         """See that everything that loading needs is in the local cache, or that the hub answers.
@@ -72,7 +79,7 @@ class HubSource:
     def configuration(self) -> Configuration:
         """The revisions, which pin configs and tokenizers too."""
         revisions = tuple(ComponentDigest(*each) for each in self._repositories())
-        return Configuration(_SCHEDULER, revisions, SDXL[1])
+        return Configuration(_SCHEDULER, revisions, self.repository[1])
 
     def load(self, dtype: torch.dtype, torch_device: str) -> StableDiffusionXLPipeline:
         """Load with diffusers, from the local cache where it holds the revision."""
@@ -86,7 +93,7 @@ class HubSource:
         return ("vae",) if self.fp16_vae else ()
 
     def _repositories(self) -> tuple[Repository, ...]:
-        return (SDXL, FP16_VAE) if self.fp16_vae else (SDXL,)
+        return (self.repository, FP16_VAE) if self.fp16_vae else (self.repository,)
 
     def _check_cache(self, repository: Repository) -> None:
         if repository == FP16_VAE:
@@ -95,8 +102,8 @@ class HubSource:
             self._cached_layout(variant=None)
 
     def _cached_layout(self, variant: str | None) -> Layout:
-        """SDXL in the local cache, if it is there as a whole."""
-        layout = read_layout(_cached(SDXL, "model_index.json"), replaced=self._replaced)
+        """The pipeline in the local cache, if it is there as a whole."""
+        layout = read_layout(_cached(self.repository, "model_index.json"), replaced=self._replaced)
         for each in layout.models:
             if each.weights(variant).variant != variant:
                 raise FileMissing(
@@ -106,13 +113,13 @@ class HubSource:
         return layout
 
     def _download(self, variant: str | None) -> Layout:
-        """SDXL in the local cache; what it lacks is downloaded."""
+        """The pipeline in the local cache; what it lacks is downloaded."""
         with contextlib.suppress(FileMissing):
             return self._cached_layout(variant)
         from diffusers import StableDiffusionXLPipeline
 
         folder = _downloaded(
-            SDXL,
+            self.repository,
             StableDiffusionXLPipeline.download,
             variant=variant,
             use_safetensors=True,

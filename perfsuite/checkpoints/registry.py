@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from perfsuite.checkpoints.adapter import Adapter
 from perfsuite.checkpoints.folder import FolderSource
-from perfsuite.checkpoints.hub import HubSource
+from perfsuite.checkpoints.hub import LCM_LORA, SSD_1B, HubSource
 from perfsuite.checkpoints.layout import single_file
 from perfsuite.checkpoints.random import RandomSdxlSource
+from perfsuite.checkpoints.variant import VariantSource
 from perfsuite.errors import CheckpointError
 from perfsuite.results.method import Configuration
 from perfsuite.workload import Overrides, Workload, Workloads
@@ -20,6 +23,9 @@ from perfsuite.workload import Overrides, Workload, Workloads
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
 
+LCM, SSD = "lcm-lora", "ssd-1b"
+"""Methods that need weights of each checkpoint's own."""
+_SHIPPED = Path(__file__).parent
 TUTORIAL_PROMPT = "Astronaut in a jungle, cold color palette, muted colors, detailed, 8k"
 
 _POCKET_PROMPTS = (
@@ -61,6 +67,17 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class Counterpart:
+    """Stands in a tier's row for what each checkpoint has of its own for one method.
+
+    Attributes:
+        method: names the method, as the checkpoints do.
+    """
+
+    method: str
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """Weights, and the work that they are measured with.
 
@@ -72,6 +89,8 @@ class Checkpoint:
         about: one line for people.
         portable_references: whether reference images made on one machine hold on another; not so
             for long schedules at full size, which diverge between GPU models.
+        adapters: LoRA weights that were made for it, by the method that they serve.
+        variants: names of checkpoints that were made from it, likewise.
     """
 
     name: str
@@ -80,6 +99,8 @@ class Checkpoint:
     quality: Workload
     about: str
     portable_references: bool = False
+    adapters: Mapping[str, Adapter] = field(default_factory=dict, hash=False)
+    variants: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def workloads(self, asked: Overrides = Overrides()) -> Workloads:  # noqa: B008
         """The checkpoint's own workloads, with what a person asks for instead."""
@@ -91,23 +112,55 @@ def _sdxl_workloads() -> tuple[Workload, Workload]:
     return latency, Workload(_SDXL_PROMPTS, (0, 1), 30, 5.0, 1024, 1024)
 
 
-def _built_in() -> dict[str, Checkpoint]:
+def _pockets() -> tuple[Checkpoint, ...]:
+    """The miniature and what was distilled from it; all of them ship in the package."""
+    latency = Workload((TUTORIAL_PROMPT,), (0,), 10, 5.0, 64, 64)
+    quality = Workload(_POCKET_PROMPTS, (0, 1), 30, 5.0, 64, 64)
+    whole = FolderSource(_SHIPPED / "pocket")
     pocket = Checkpoint(
         "pocket",
-        FolderSource(Path(__file__).parent / "pocket"),
-        latency=Workload((TUTORIAL_PROMPT,), (0,), 10, 5.0, 64, 64),
-        quality=Workload(_POCKET_PROMPTS, (0, 1), 30, 5.0, 64, 64),
+        whole,
+        latency,
+        quality,
         about="SDXL in miniature, trained, ships in the package: 64x64 pixels, no network needed",
         portable_references=True,
+        adapters={LCM: Adapter(str(_SHIPPED / "pocket-lcm"))},
+        variants={SSD: "pocket-ssd"},
     )
+    smaller = Checkpoint(
+        "pocket-ssd",
+        VariantSource(whole, _SHIPPED / "pocket-ssd"),
+        latency,
+        quality,
+        "pocket around a UNet of half the size, distilled from its own; ships in the package",
+        portable_references=True,
+    )
+    return pocket, smaller
+
+
+def _built_in() -> dict[str, Checkpoint]:
     latency, quality = _sdxl_workloads()
-    sdxl = Checkpoint("sdxl", HubSource(), latency, quality, "SDXL base 1.0 from the hub")
+    made_for_sdxl: dict[str, Any] = {
+        "adapters": {LCM: Adapter(LCM_LORA[0], revision=LCM_LORA[1])},
+        "variants": {SSD: "ssd-1b"},
+    }
+    sdxl = Checkpoint(
+        "sdxl", HubSource(), latency, quality, "SDXL base 1.0 from the hub", **made_for_sdxl
+    )
     fixed = Checkpoint(
         "sdxl-fp16-vae",
         HubSource(fp16_vae=True),
         latency,
         quality,
         "SDXL base 1.0 with the VAE that does not overflow in fp16",
+        **made_for_sdxl,
+    )
+    smaller = Checkpoint(
+        "ssd-1b",
+        HubSource(repository=SSD_1B),
+        latency,
+        quality,
+        "SSD-1B from the hub: SDXL around a UNet of half the size",
     )
     random = Checkpoint(
         "sdxl-random",
@@ -116,7 +169,7 @@ def _built_in() -> dict[str, Checkpoint]:
         quality,
         "SDXL's full-size configuration with seeded random weights; nothing is downloaded",
     )
-    return {each.name: each for each in (pocket, sdxl, fixed, random)}
+    return {each.name: each for each in (*_pockets(), sdxl, fixed, smaller, random)}
 
 
 _CHECKPOINTS = _built_in()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from perfsuite.checkpoints import Checkpoint, find_checkpoint
+from perfsuite.checkpoints import Adapter, Checkpoint, Counterpart, find_checkpoint
 from perfsuite.device import Device
 from perfsuite.errors import LadderError, NotAvailable
 from perfsuite.ladder.builder import Builder, Change, Phase
@@ -19,6 +20,8 @@ from perfsuite.libraries import quietly
 from perfsuite.pipelines import Pipeline, PipelineFamily, family_of
 from perfsuite.results.method import Finding
 from perfsuite.workload import Workload, Workloads
+
+_Found = TypeVar("_Found")
 
 
 @dataclass
@@ -121,8 +124,38 @@ def build_tier(
 
 
 def weights_of(tier: Tier, checkpoint: Checkpoint) -> Checkpoint:
-    """The tier's own weights where its row names some, else the session's checkpoint."""
-    return find_checkpoint(tier.checkpoint) if tier.checkpoint else checkpoint
+    """The tier's own weights where its row names some, else the session's checkpoint.
+
+    Raises:
+        LadderError: the session's checkpoint has no counterpart for the method.
+    """
+    own = tier.checkpoint
+    if isinstance(own, Counterpart):
+        own = _counterpart(checkpoint.variants, own, tier, checkpoint)
+    return find_checkpoint(own) if own else checkpoint
+
+
+def adapter_of(tier: Tier, checkpoint: Checkpoint) -> Adapter | None:
+    """The LoRA weights that a tier fuses into its checkpoint's; None if it has none.
+
+    Raises:
+        LadderError: the session's checkpoint has no counterpart for the method.
+    """
+    own = tier.adapter
+    if isinstance(own, Counterpart):
+        return _counterpart(checkpoint.adapters, own, tier, checkpoint)
+    return own
+
+
+def _counterpart(
+    known: Mapping[str, _Found], wanted: Counterpart, tier: Tier, checkpoint: Checkpoint
+) -> _Found:
+    if wanted.method not in known:
+        raise LadderError(
+            f"checkpoint '{checkpoint.name}' has no weights for tier '{tier.name}'",
+            hint=f"leave '{tier.name}' out, or measure another checkpoint",
+        )
+    return known[wanted.method]
 
 
 def scheduler_class(tier: Tier) -> Any:
@@ -155,8 +188,9 @@ def _make(
     scheduler = scheduler_class(tier)
     if scheduler is not None:
         pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
-    if tier.adapter is not None:
-        tier.adapter.fuse(pipeline)
+    adapter = adapter_of(tier, checkpoint)
+    if adapter is not None:
+        adapter.fuse(pipeline)
     builder._pipeline = pipeline
     builder.family.prepare(pipeline)
     with quietly():

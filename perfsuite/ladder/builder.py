@@ -10,9 +10,14 @@ from typing import Any
 
 import torch
 
+from perfsuite.device import Device
 from perfsuite.errors import LadderError
 from perfsuite.pipelines import Pipeline, PipelineFamily, family_of
 from perfsuite.results.method import Finding
+from perfsuite.results.support_reasons import Obstacle
+
+Need = Callable[[Device], Obstacle | None]
+"""What a change needs: why a device, or what is installed, cannot do it; None if it can."""
 
 
 class Phase(enum.IntEnum):
@@ -86,31 +91,43 @@ class Change:
         phase: when it is done.
         exact: whether only rounding may differ after it. Precision changes are not exact.
         about: one line, from the function's docstring.
+        needs: what it needs of device and libraries; where one is not met, a tier with this change
+            is not supported.
+        parameters: as its name tells them, such as `interval=3`.
     """
 
     apply: Callable[[Builder], None]
     phase: Phase
     exact: bool
     about: str
+    needs: tuple[Need, ...] = ()
+    parameters: str = ""
 
     @property
     def name(self) -> str:
-        """The function's name."""
-        return getattr(self.apply, "__name__", repr(self.apply))
+        """The function's name, with its parameters if it has some."""
+        name: str = getattr(self.apply, "__name__", repr(self.apply))
+        return f"{name}({self.parameters})" if self.parameters else name
 
 
 def change(
-    *, phase: Phase = Phase.MODULES, exact: bool
+    *,
+    phase: Phase = Phase.MODULES,
+    exact: bool,
+    needs: tuple[Need, ...] = (),
+    parameters: str = "",
 ) -> Callable[[Callable[[Builder], None]], Change]:
     """Make a function of a builder a `Change`; the first line of its docstring tells people of it.
 
     Args:
         phase: when it is done.
         exact: whether only rounding may differ after it.
+        needs: what it needs of device and libraries.
+        parameters: that tell it from the same change with others, such as `interval=3`.
     """
 
     def wrap(apply: Callable[[Builder], None]) -> Change:
         about = (apply.__doc__ or apply.__name__).strip().splitlines()[0]
-        return Change(apply, phase, exact, about)
+        return Change(apply, phase, exact, about, needs, parameters)
 
     return wrap

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from perfsuite.checkpoints import Counterpart
 from perfsuite.checkpoints.adapter import Adapter
 from perfsuite.errors import LadderError
 from perfsuite.ladder import changes
@@ -32,11 +33,17 @@ class Tier:
         reference: the tier whose exact build in fp32 its images are held against, for methods that
             change the trajectory on purpose (few steps, caching, a smaller UNet); None for the
             checkpoint's references, which the reference tier made.
-        checkpoint: weights of its own, a registered name; None for the session's checkpoint.
+        checkpoint: weights of its own, a registered name or what the session's checkpoint names as
+            its counterpart; None for the session's checkpoint.
         scheduler: class of diffusers that replaces the checkpoint's own.
-        adapter: LoRA weights that are fused into the checkpoint's.
+        adapter: LoRA weights that are fused into the checkpoint's, or the counterpart of the
+            session's checkpoint.
         steps: denoising steps, instead of the workload's.
         guidance_scale: classifier-free guidance, instead of the workload's.
+        as_good_as: the tier whose pictures its own have to be as good as, for a method whose
+            pictures are others on purpose; its own rungs do not inherit it.
+        also_published: what was published on other hardware.
+        on_demand: whether it is measured only where `--perf-tiers` names it, or says `all`.
     """
 
     name: str
@@ -47,11 +54,14 @@ class Tier:
     min_ssim: float = 0.99
     compiles: bool = False
     reference: str | None = None
-    checkpoint: str | None = None
+    checkpoint: str | Counterpart | None = None
     scheduler: str | None = None
-    adapter: Adapter | None = None
+    adapter: Adapter | Counterpart | None = None
     steps: int | None = None
     guidance_scale: float | None = None
+    as_good_as: str | None = None
+    also_published: tuple[Published, ...] = ()
+    on_demand: bool = False
 
     def workload(self, asked: Workload) -> Workload:
         """A workload with the steps and the guidance that are part of this tier's method."""
@@ -60,6 +70,8 @@ class Tier:
         return replace(asked, steps=steps, guidance_scale=guidance)
 
 
+ALL_TIERS = "all"
+"""Stands for every registered tier where tiers are named."""
 _METHOD_FIELDS = ("checkpoint", "scheduler", "adapter", "steps", "guidance_scale")
 
 
@@ -72,7 +84,7 @@ def _published(seconds: float) -> Published:
     )
 
 
-_LADDER = (
+LADDER = (
     Tier(
         "fp32",
         None,
@@ -126,7 +138,7 @@ _LADDER = (
     ),
 )
 
-_TIERS: dict[str, Tier] = {tier.name: tier for tier in _LADDER}
+_TIERS: dict[str, Tier] = {tier.name: tier for tier in LADDER}
 
 
 def tiers() -> tuple[Tier, ...]:
@@ -152,6 +164,11 @@ def register_tier(tier: Tier) -> None:
             f"tier '{tier.name}' names the reference '{tier.reference}', which is not registered",
             hint=f"register it first, or name '{tier.name}' itself",
         )
+    if tier.as_good_as is not None and tier.as_good_as not in _TIERS:
+        raise LadderError(
+            f"tier '{tier.name}' is to be as good as '{tier.as_good_as}', which is not registered",
+            hint=f"register it first, or name one of {', '.join(_TIERS)}",
+        )
     row = _with_parents_method(tier)
     if row.reference is None and any(getattr(row, each) is not None for each in _METHOD_FIELDS):
         raise LadderError(
@@ -167,17 +184,30 @@ def _with_parents_method(tier: Tier) -> Tier:
     return replace(tier, **{name: getattr(parent, name) for name in left_out}) if parent else tier
 
 
+def expand(names: Iterable[str] | None) -> tuple[str, ...]:
+    """The names of the tiers that are meant.
+
+    Args:
+        names: as somebody gave them, `all` among them perhaps; None for what is measured where
+            nobody names any.
+    """
+    if names is None:
+        return tuple(tier.name for tier in tiers() if not tier.on_demand)
+    wanted = tuple(names)
+    return tuple(_TIERS) if ALL_TIERS in wanted else wanted
+
+
 def find_tiers(names: Iterable[str]) -> tuple[Tier, ...]:
     """The tiers of these names, in the ladder's order, each once.
 
     Raises:
         LadderError: a name is unknown, or there is none.
     """
-    wanted = tuple(names)
+    wanted = expand(names)
     unknown = [name for name in wanted if name not in _TIERS]
     if unknown:
         raise LadderError(
-            f"unknown tier '{unknown[0]}'", hint=f"--perf-tiers takes {','.join(_TIERS)}"
+            f"unknown tier '{unknown[0]}'", hint=f"--perf-tiers takes {','.join(_TIERS)}, or all"
         )
     if not wanted:
         raise LadderError("no tier is named", hint=f"--perf-tiers takes {','.join(_TIERS)}")
@@ -239,6 +269,9 @@ def summarise(tier: Tier) -> TierSummary:
         tier.why,
         tier.published,
         tuple(ChangeSummary(each.name, each.exact, each.about) for each in own),
+        tier.also_published,
+        tier.as_good_as,
+        tier.on_demand,
     )
 
 

@@ -168,8 +168,8 @@ def _tiers_for(config: pytest.Config, fixtures: set[str]) -> tuple[str, ...]:
     except PerfsuiteError:
         return ()  # said once, if a test that measures is selected
     with quietly():
-        from perfsuite.ladder import tiers
-    return suiting(names or [row.name for row in tiers()], fixtures)
+        from perfsuite.ladder import expand
+    return suiting(expand(names), fixtures)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

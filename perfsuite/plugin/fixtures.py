@@ -52,7 +52,7 @@ def perf_run(pytestconfig: pytest.Config, perf_workload: str | None) -> Run:
 def perf_tier(request: pytest.FixtureRequest, perf_run: Run) -> Iterator[BuiltTier]:
     """A tier's pipeline, built once per session and freed before the next is built."""
     row = _row(request)
-    perf_run.start_tier(row)
+    _start(perf_run, row)
     with _session(request.config).working(row) as progress:
         with quietly():
             perf_run.provide_references(row, progress)
@@ -157,11 +157,21 @@ def perf_enforce(perf_run: Run) -> Callable[[Any], None]:
 def _judged(request: pytest.FixtureRequest, run: Run, judge: Callable[..., Verdict]) -> Verdict:
     """Judge a tier that the check itself builds."""
     row = _row(request)
-    run.start_tier(row)
+    _start(run, row)
     with _session(request.config).working(row) as progress, quietly():
         run.provide_references(row, progress)
         verdict = judge(row, progress)
     return _noted(verdict, request)
+
+
+def _start(run: Run, row: Tier) -> None:
+    """Begin with a tier; skip what is not supported here, which is neither pass nor fail."""
+    from perfsuite.report.messages import say_all
+
+    run.start_tier(row)
+    refused = run.refuse(row)
+    if refused is not None:
+        pytest.skip(f"{refused.outcome.value}: {say_all(refused.reasons)}")
 
 
 def _row(request: pytest.FixtureRequest) -> Tier:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from perfsuite.report.numbers import format_value
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
+from perfsuite.results import support_reasons as s
 from perfsuite.results.images import ThresholdCheck
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
@@ -23,7 +24,7 @@ def say(reason: r.Reason, flag: str = PYTEST) -> str:
         reason: what to say.
         flag: what stands before an option's name at the door that the reader came through.
     """
-    for words in (_of_baselines, _of_conditions, _of_pictures, _of_gates):
+    for words in (_of_baselines, _of_conditions, _of_pictures, _of_gates, _of_support):
         said = words(reason)
         if said is not None:
             return said.replace(_OPTION, flag)
@@ -177,6 +178,20 @@ def _of_gates(reason: r.Reason) -> str | None:
             return "fewer than two starts of both arms"
         case r.NoStartMeasured(what):
             return f"no start gave a {what} to judge"
+    return None
+
+
+def _of_support(reason: r.Reason) -> str | None:
+    match reason:
+        case s.NeedsPackage(package, extra):
+            mend = f"'perfsuite[{extra}]'" if extra else package
+            return f"{package} is not installed: pip install {mend}"
+        case s.NeedsHardware(needed):
+            return f"it needs {needed}"
+        case s.NeedsLibrary(library, lacks):
+            return f"{library} has no {lacks}"
+        case s.NoCounterpart(checkpoint, method):
+            return f"no weights for {method} are known of checkpoint '{checkpoint}'"
     return None
 
 

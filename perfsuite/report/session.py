@@ -114,7 +114,7 @@ def _row(result: TierResult, reference: TierResult | None) -> Row:
         result.label,
         format_median(latency.measured, latency.measured_interval),
         _speed_up(_median_s(reference), _median_s(result)),
-        _speed_up(reference.published_s if reference else None, result.published_s),
+        _published_speed_up(reference, result),
         format_change(latency.change, latency.change_interval),
         format_percent(latency.minimum_detectable_effect),
         format_value(Metric.IMAGES, images.measured if images else None),
@@ -152,6 +152,11 @@ def _median_s(result: TierResult | None) -> float | None:
     if result is None or result.measurement is None:
         return None
     return statistics.median(result.measurement.latency.samples_s)
+
+
+def _published_speed_up(reference: TierResult | None, result: TierResult) -> str:
+    against_s = result.published_against_s or (reference.published_s if reference else None)
+    return _speed_up(against_s, result.published_s)
 
 
 def _speed_up(reference_s: float | None, own_s: float | None) -> str:

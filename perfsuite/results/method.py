@@ -30,6 +30,8 @@ class Published:
         hardware: what it was measured on.
         work: what was timed.
         peak_bytes: the most memory in use at once; None where it was not published.
+        against_s: seconds that the same source gives for the checkpoint without the method; None
+            where the tutorial's fp32 stands for it.
     """
 
     seconds: float
@@ -37,6 +39,7 @@ class Published:
     hardware: str
     work: str
     peak_bytes: int | None = None
+    against_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,10 @@ class TierSummary:
         why: one line: what it does and why.
         published: what others have published of it; None if nothing.
         changes: what it adds to its parent, in the order in which it is done.
+        also_published: the same on other hardware.
+        as_good_as: the tier whose pictures its own must be as good as; None where it must make the
+            same pictures.
+        on_demand: whether it is measured only where it is asked for.
     """
 
     name: str
@@ -154,3 +161,6 @@ class TierSummary:
     why: str
     published: Published | None
     changes: tuple[ChangeSummary, ...]
+    also_published: tuple[Published, ...] = ()
+    as_good_as: str | None = None
+    on_demand: bool = False

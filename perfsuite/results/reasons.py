@@ -19,6 +19,12 @@ from perfsuite.results.picture_reasons import (
     RoundingDiffers,
     ThresholdsMissed,
 )
+from perfsuite.results.support_reasons import (
+    NeedsHardware,
+    NeedsLibrary,
+    NeedsPackage,
+    NoCounterpart,
+)
 
 
 class Note(CodedReason, frozen=True):
@@ -313,5 +319,9 @@ Reason = (
     | BlockUnfinished
     | TooFewStarts
     | NoStartMeasured
+    | NeedsPackage
+    | NeedsHardware
+    | NeedsLibrary
+    | NoCounterpart
 )
 """Any of them; `match` on its class."""

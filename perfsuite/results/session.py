@@ -35,6 +35,8 @@ class TierResult:
         method: what the tier resolved to; None in records that are older than it.
         latency_workload: what was timed; None in records that are older than it.
         quality_workload: what was scored; None in records that are older than it.
+        published_against_s: seconds per image that the source of `published_s` gives for the
+            checkpoint without the method; None where it is the tutorial.
     """
 
     tier: str
@@ -47,6 +49,7 @@ class TierResult:
     method: Method | None = None
     latency_workload: Workload | None = None
     quality_workload: Workload | None = None
+    published_against_s: float | None = None
 
     @property
     def label(self) -> str:

@@ -13,6 +13,8 @@ from perfsuite.results.reasons import Reason
 class Outcome(str, enum.Enum):
     """What a verdict says, from the lightest to the gravest."""
 
+    NOT_SUPPORTED = "not supported here"
+    """Neither passed nor failed: this hardware, library or checkpoint cannot do it."""
     PASSED = "passed"
     RECORDED = "recorded"
     """Not judged: this run was made the baseline."""

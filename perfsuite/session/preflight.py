@@ -108,7 +108,9 @@ def _empty_record(settings: Settings, subject: Subject, root: Path) -> RunRecord
         subject.weights[None].identity,
         chosen[0].latency,
         chosen[0].quality,
-        Policy(tolerance=settings.tolerance, multiplicity=len(subject.tiers) * len(chosen)),
+        Policy(
+            tolerance=settings.tolerance, multiplicity=max(1, len(subject.supported)) * len(chosen)
+        ),
         None,
     )
 
@@ -124,10 +126,10 @@ def _run_of(
     needs_baseline: bool,
 ) -> Run:
     """The run of one workload, with all that its verdicts will be held against."""
-    checkpoint, wanted = subject.checkpoint, subject.tiers
+    checkpoint, wanted = subject.checkpoint, subject.supported
     key = record.environment.hardware.key
     methods = {
-        tier.name: resolve_method(tier, subject.weights, work)
+        tier.name: resolve_method(tier, checkpoint, subject.weights, work)
         for tier in {reference_tier(), *wanted}
     }
     store = _store_of(settings, key, checkpoint, work)
@@ -156,6 +158,7 @@ def _run_of(
         refused=known.refused,
         unknown=known.unknown,
         scores_images=scores_images,
+        obstacles=subject.obstacles,
     )
 
 

@@ -35,6 +35,7 @@ from perfsuite.results.reasons import (
 )
 from perfsuite.results.samples import Goal, Measurement
 from perfsuite.results.session import RunRecord, TierResult, save_record
+from perfsuite.results.support_reasons import Obstacle
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.images import ImageGate
 from perfsuite.settings import Settings
@@ -60,7 +61,7 @@ class Run:
         settings: what was asked for.
         device: where pipelines run.
         checkpoint: where weights come from.
-        tiers: what is measured, in the ladder's order.
+        tiers: what can be measured, in the ladder's order.
         store: baselines.
         baseline: what latencies are held against; None if this hardware has none.
         references: what images are held against; None if this checkpoint has none yet.
@@ -70,6 +71,7 @@ class Run:
         methods: by the tier's name, what it resolves to.
         refused: by the tier's name, why its baseline is of something else.
         unknown: tiers whose baseline does not tell what was measured.
+        obstacles: by the tier's name, why it is not supported here.
         siblings: the session's runs, one for each workload, this one among them.
         p_values: of the session's tests so far, shared with the siblings.
         process: undoes what was set for the whole process.
@@ -90,6 +92,7 @@ class Run:
     methods: Mapping[str, Method] = field(default_factory=dict)
     refused: Mapping[str, Incomparable] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
+    obstacles: Mapping[str, Obstacle] = field(default_factory=dict)
     siblings: list[Run] = field(default_factory=list)
     p_values: dict[str, float] = field(default_factory=dict)
     process: ExitStack = field(default_factory=ExitStack)
@@ -144,11 +147,20 @@ class Run:
             replace(
                 self._result(tier.name),
                 published_s=tier.published.seconds if tier.published else None,
+                published_against_s=tier.published.against_s if tier.published else None,
                 method=self.methods.get(tier.name),
                 latency_workload=tier.workload(work.latency),
                 quality_workload=tier.workload(work.quality),
             )
         )
+
+    def refuse(self, tier: Tier) -> Verdict | None:
+        """Note a tier that is not supported here; None if it is."""
+        why = self.obstacles.get(tier.name)
+        if why is None:
+            return None
+        verdict = Verdict(Metric.LATENCY, Outcome.NOT_SUPPORTED, (why,))
+        return self._say(self._result(tier.name), verdict)
 
     def note_built(self, built: BuiltTier) -> None:
         """Keep what building a tier brought to light."""

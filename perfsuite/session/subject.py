@@ -13,12 +13,15 @@ from perfsuite.errors import OutputError, SettingsError
 from perfsuite.ladder import (
     Tier,
     Weights,
+    WeightsKey,
     check_method,
     describe_weights,
+    expand,
     find_tiers,
     is_compiled,
-    tiers,
+    obstacle,
 )
+from perfsuite.results.support_reasons import Obstacle
 from perfsuite.settings import Settings
 from perfsuite.storage import check_outputs, check_writable
 from perfsuite.workload import Workloads
@@ -33,17 +36,24 @@ class Subject:
 
     Attributes:
         device: where pipelines run.
-        tiers: in the ladder's order.
+        tiers: in the ladder's order, those that are not supported here among them.
         checkpoint: where weights come from.
         workloads: one for each row of the matrix.
         weights: of the checkpoint (None), and those that rows name themselves.
+        obstacles: by the tier's name, why it is not supported here.
     """
 
     device: Device
     tiers: tuple[Tier, ...]
     checkpoint: Checkpoint
     workloads: tuple[Workloads, ...]
-    weights: Mapping[str | None, Weights]
+    weights: Mapping[WeightsKey, Weights]
+    obstacles: Mapping[str, Obstacle]
+
+    @property
+    def supported(self) -> tuple[Tier, ...]:
+        """The tiers that can be measured here."""
+        return tuple(tier for tier in self.tiers if tier.name not in self.obstacles)
 
 
 def find_subject(
@@ -67,19 +77,29 @@ def find_subject(
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
     device = find_device(settings.device)
-    wanted = find_tiers(settings.tiers or [tier.name for tier in tiers()])
-    compiles = any(is_compiled(tier) for tier in wanted)
+    wanted = find_tiers(expand(settings.tiers))
     checkpoint = find_checkpoint(settings.checkpoint or default or default_checkpoint(device))
     chosen = choose_workloads(settings, checkpoint)
     checkpoint.source.check()
-    concerned = _with_references(wanted)
+    obstacles = _obstacles(wanted, checkpoint, device)
+    supported = tuple(tier for tier in wanted if tier.name not in obstacles)
+    concerned = _with_references(supported)
     for tier in concerned:
-        check_method(tier)
+        check_method(tier, checkpoint)
+    compiles = any(is_compiled(tier) for tier in supported)
     session_bytes = _COMPILE_CACHE_BYTES if compiles else _RECORD_BYTES
     check_places(settings, needed_bytes or session_bytes, *written)
     if compiles:
         check_compiler(compile_cache)
-    return Subject(device, wanted, checkpoint, chosen, describe_weights(concerned, checkpoint))
+    weights = describe_weights(concerned, checkpoint)
+    return Subject(device, wanted, checkpoint, chosen, weights, obstacles)
+
+
+def _obstacles(
+    wanted: tuple[Tier, ...], checkpoint: Checkpoint, device: Device
+) -> dict[str, Obstacle]:
+    found = {tier.name: obstacle(tier, checkpoint, device) for tier in wanted}
+    return {name: why for name, why in found.items() if why is not None}
 
 
 def choose_workloads(settings: Settings, checkpoint: Checkpoint) -> tuple[Workloads, ...]:
@@ -100,8 +120,8 @@ def choose_workloads(settings: Settings, checkpoint: Checkpoint) -> tuple[Worklo
 
 
 def _with_references(wanted: tuple[Tier, ...]) -> tuple[Tier, ...]:
-    """Tiers, and those that make the references of methods of their own; each once."""
-    named = [tier.reference for tier in wanted if tier.reference is not None]
+    """Tiers, and those that make what methods of their own are held against; each once."""
+    named = [name for tier in wanted for name in (tier.reference, tier.as_good_as) if name]
     return tuple(dict.fromkeys((*wanted, *(find_tiers(named) if named else ()))))
 
 

@@ -189,7 +189,7 @@ def test_a_method_tells_what_the_row_and_the_workload_resolve_to(
     register_tier(few_steps(scheduler="LCMScheduler", adapter=Adapter(str(tmp_path))))
     tiers = find_tiers(["fp32", "bf16", "few"])
     weights, work = describe_weights(tiers, quick), quick.workloads()
-    fp32, bf16, few = (resolve_method(tier, weights, work) for tier in tiers)
+    fp32, bf16, few = (resolve_method(tier, quick, weights, work) for tier in tiers)
     assert fp32.changes == ("full_float32", "plain_attention")
     assert bf16.changes == ("bfloat16", "full_float32", "plain_attention")
     assert fp32.workload == bf16.workload == quick.latency.digest

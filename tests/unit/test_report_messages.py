@@ -10,6 +10,7 @@ import pytest
 from perfsuite.report.messages import say, say_all, threshold_name
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
+from perfsuite.results import support_reasons as s
 from perfsuite.results.images import Change, Thresholds
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
@@ -66,6 +67,10 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     r.BlockUnfinished(): ("not finished",),
     r.TooFewStarts(): ("two starts",),
     r.NoStartMeasured("cold compile"): ("cold compile",),
+    s.NeedsPackage("peft", "methods"): ("peft is not installed", "'perfsuite[methods]'"),
+    s.NeedsHardware("sm_89 or newer"): ("needs sm_89 or newer",),
+    s.NeedsLibrary("torch 2.13.0", "float8 products on a CPU"): ("torch 2.13.0 has no float8",),
+    s.NoCounterpart("mine", "ssd-1b"): ("ssd-1b", "'mine'"),
 }
 
 
