@@ -122,9 +122,10 @@ class BlockTaker:
         self._build(one)
         self._interleaved = self._has_room_beside(one) and self._is_built_beside(other)
         if self._interleaved:
-            self._alternate()
-            self._make_images(one, other)
-            return
+            if self._fits_both(one, other):
+                return
+            self._start(one, other)
+            self._build(one)
         self._sample_alone(one)
         self._make_images(one)
         self._close(one)
@@ -161,6 +162,23 @@ class BlockTaker:
         except OutOfDeviceMemory:
             self._close(name)
             self._start(name)
+            return False
+        return True
+
+    def _fits_both(self, one: Arm, other: Arm) -> bool:
+        """Sample both in turn; if memory runs out they part, and what was sampled is forgotten.
+
+        Which of them asked for the last byte says nothing of its code: each gets the device alone.
+        """
+        try:
+            self._alternate()
+            self._make_images(one, other)
+        except OutOfDeviceMemory:
+            for name in (one, other):
+                self._close(name)
+            for known in (self._samples, self._finished, self.images):
+                known.clear()
+            self._interleaved, self._sampling_s = False, 0.0
             return False
         return True
 

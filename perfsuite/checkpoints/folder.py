@@ -14,6 +14,7 @@ from perfsuite.checkpoints.files import COPY_HINT
 from perfsuite.checkpoints.layout import Component, Layout, read_layout
 from perfsuite.errors import CheckpointError, head_of
 from perfsuite.libraries import quiet_loading
+from perfsuite.out_of_memory import is_out_of_memory
 from perfsuite.results.method import Configuration
 
 if TYPE_CHECKING:
@@ -122,9 +123,9 @@ def load_model(component: Component, dtype: torch.dtype, prefer: str | None = No
             local_files_only=True,
             output_loading_info=True,
         )
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise _does_not_load(component.folder, error) from error
     missing = sorted(found["missing_keys"])
     if missing:

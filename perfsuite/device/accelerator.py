@@ -50,9 +50,18 @@ class AcceleratorDevice:
         """Reset the allocator's peak."""
         torch.accelerator.reset_peak_memory_stats()
 
-    def peak_memory(self) -> PeakMemory:
-        """Peak of memory in use by tensors."""
-        return PeakMemory(int(torch.accelerator.max_memory_allocated()), "device allocator")
+    def held_memory(self) -> int | None:
+        """Memory that the allocator has reserved, pools of graphs included.
+
+        A graph's activations count as reserved only: to the allocator they are free.
+        """
+        return int(torch.accelerator.memory_reserved())
+
+    def peak_memory(self, held_bytes: int | None = None) -> PeakMemory:
+        """Peak of the memory that the allocator had reserved, above what was held."""
+        held = held_bytes or 0
+        peak = int(torch.accelerator.max_memory_reserved())
+        return PeakMemory(max(0, peak - held), "device allocator, reserved", held_bytes=held)
 
     def release_memory(self) -> None:
         """Empty the allocator's cache."""

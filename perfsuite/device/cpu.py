@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import platform
 import time
@@ -10,6 +12,8 @@ from pathlib import Path
 
 from perfsuite.device.protocol import Result
 from perfsuite.results.samples import PeakMemory
+
+_SOURCE = "resident set above what was resident before"
 
 
 class CpuDevice:
@@ -40,19 +44,35 @@ class CpuDevice:
         except OSError:
             self._peak_was_reset = False
 
-    def peak_memory(self) -> PeakMemory:
-        """High-water mark of the resident set (VmHWM of Linux's /proc)."""
-        source = "resident set"
+    def held_memory(self) -> int | None:
+        """The resident set (VmRSS of Linux's /proc)."""
+        return self._read("VmRSS")
+
+    def peak_memory(self, held_bytes: int | None = None) -> PeakMemory:
+        """High-water mark of the resident set (VmHWM of Linux's /proc), above what was held."""
+        if held_bytes is None:
+            return PeakMemory(None, _SOURCE, "what was resident before the tier is not known")
         if not getattr(self, "_peak_was_reset", False):
             reason = f"{platform.system()} does not let this process reset its peak resident set"
-            return PeakMemory(None, source, reason)
-        for line in self._status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return PeakMemory(int(line.split()[1]) * 1024, source)
-        return PeakMemory(None, source, "the kernel reports no VmHWM")
+            return PeakMemory(None, _SOURCE, reason)
+        peak = self._read("VmHWM")
+        if peak is None:
+            return PeakMemory(None, _SOURCE, "the kernel reports no VmHWM")
+        return PeakMemory(max(0, peak - held_bytes), _SOURCE, held_bytes=held_bytes)
 
     def release_memory(self) -> None:
-        """The allocator of the CPU keeps no cache that could be given back."""
+        """Have the C library give back what it keeps for later, where it can (glibc)."""
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+
+    def _read(self, name: str) -> int | None:
+        """A number of /proc/self/status in bytes; None where there is none."""
+        try:
+            lines = self._status.read_text().splitlines()
+        except OSError:
+            return None
+        found = (line for line in lines if line.startswith(f"{name}:"))
+        return next((int(line.split()[1]) * 1024 for line in found), None)
 
 
 def usable_cores() -> tuple[int, ...]:

@@ -39,11 +39,18 @@ class Device(Protocol):
     def synchronize(self) -> None:
         """Wait until the device has nothing left to do."""
 
+    def held_memory(self) -> int | None:
+        """Bytes that this process holds now; None where that is not known."""
+
     def reset_peak_memory(self) -> None:
         """Start a new peak."""
 
-    def peak_memory(self) -> PeakMemory:
-        """The peak since the last reset."""
+    def peak_memory(self, held_bytes: int | None = None) -> PeakMemory:
+        """The peak since the last reset.
+
+        Args:
+            held_bytes: `held_memory` of what is not to be counted; None where that is not known.
+        """
 
     def release_memory(self) -> None:
-        """Give cached memory back to the device."""
+        """Give memory that nothing uses back to the device, or to the operating system."""

@@ -24,7 +24,7 @@ ROWS = 256
 
 @dataclass(frozen=True)
 class Activation:
-    """What went into a layer and what came out of it at full precision.
+    """What went into a layer and what came out of it at full precision, kept on the CPU.
 
     Attributes:
         inputs: rows x features, float32.
@@ -88,12 +88,17 @@ def capture_activations(
 def score_layers(
     layers: Mapping[str, nn.Linear], activations: Mapping[str, tuple[Activation, ...]]
 ) -> tuple[LayerScore, ...]:
-    """Score every layer on the activations that were captured for it."""
+    """Score every layer on the activations that were captured for it.
+
+    They go to the layer's device and come back one by one: those of all layers of SDXL are 4 GB.
+    """
     scores = []
     for name, calls in activations.items():
         layer = layers[name]
-        dtype = layer.weight.dtype
-        outputs = torch.cat([layer(call.inputs.to(dtype)).float() for call in calls])
+        weight = layer.weight
+        outputs = torch.cat(
+            [layer(call.inputs.to(weight.device, weight.dtype)).float().cpu() for call in calls]
+        )
         scores.append(score_layer(name, outputs, torch.cat([call.outputs for call in calls])))
     return tuple(scores)
 
@@ -126,4 +131,4 @@ class _Keeper:
 
 def _sample(values: torch.Tensor) -> torch.Tensor:
     rows = values.detach().reshape(-1, values.shape[-1])
-    return rows[:: max(1, rows.shape[0] // ROWS)][:ROWS].float().clone()
+    return rows[:: max(1, rows.shape[0] // ROWS)][:ROWS].float().cpu().clone()

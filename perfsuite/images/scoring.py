@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from perfsuite.images.generate import GeneratedImage, generate
 from perfsuite.images.layers import capture_activations, quantised_layers, score_layers
@@ -16,10 +17,17 @@ from perfsuite.images.metrics import (
     ssim,
     visible_faults,
 )
-from perfsuite.ladder import BuiltTier
+from perfsuite.ladder import BuiltTier, Tier
 from perfsuite.progress import Progress, silent
 from perfsuite.results.images import ImageScore, LayerScore
 from perfsuite.workload import Shot, Workload
+
+
+class Build(Protocol):
+    """Builds a tier."""
+
+    def __call__(self, tier: Tier, *, exact_only: bool = False) -> BuiltTier:
+        """A built tier; with `exact_only` without what changes precision."""
 
 
 def make_images(
@@ -75,16 +83,28 @@ def score_image(
 
 
 def score_quantised(
-    built: BuiltTier, exact: BuiltTier, workload: Workload, progress: Progress = silent
+    tier: Tier, build: Build, progress: Progress = silent
 ) -> tuple[LayerScore, ...]:
-    """Every quantised layer of a tier against the same layer of its exact build."""
-    layers = quantised_layers(built.pipeline)
+    """Every quantised layer of a tier against the same layer of its exact build.
+
+    The two are never there at the same time: of the tier only its quantised layers are kept
+    while the exact one makes an image.
+
+    Args:
+        tier: the tier.
+        build: builds it.
+        progress: told of what is done.
+    """
+    with build(tier) as built:
+        layers = quantised_layers(built.pipeline)
+        workload = built.quality
     shot = next(workload.shots())
     progress("layers", 0, 1)
-    activations = capture_activations(
-        exact.pipeline,
-        layers,
-        lambda: generate(exact.pipeline, workload, shot),
-        calls=(0, workload.steps // 2),
-    )
+    with build(tier, exact_only=True) as exact:
+        activations = capture_activations(
+            exact.pipeline,
+            layers,
+            lambda: generate(exact.pipeline, workload, shot),
+            calls=(0, workload.steps // 2),
+        )
     return score_layers(layers, activations)

@@ -17,6 +17,7 @@ from perfsuite.errors import LadderError, NotAvailable
 from perfsuite.ladder.builder import Builder, Change, Phase
 from perfsuite.ladder.table import Tier, is_compiled, ordered_changes
 from perfsuite.libraries import quietly
+from perfsuite.out_of_memory import is_out_of_memory, let_go
 from perfsuite.pipelines import Pipeline, PipelineFamily, family_of
 from perfsuite.results.method import Finding
 from perfsuite.workload import Workload, Workloads
@@ -37,6 +38,7 @@ class BuiltTier:
         dtype: dtype of its weights.
         findings: what building it brought to light.
         build_s: seconds that loading and changing took; compilation comes with the first image.
+        held_bytes: memory that the process held before it was built; None where it is not known.
     """
 
     tier: Tier
@@ -48,6 +50,7 @@ class BuiltTier:
     build_s: float
     workloads: Workloads
     _undo: contextlib.ExitStack
+    held_bytes: int | None = None
 
     @property
     def family(self) -> PipelineFamily:
@@ -95,6 +98,8 @@ def build_tier(
 ) -> BuiltTier:
     """Load a checkpoint and make a tier's changes, in the ladder's order.
 
+    What an earlier tier has left is given back first, also by one that ran out of memory.
+
     Args:
         tier: the tier to build.
         checkpoint: where the weights come from, unless the tier has its own.
@@ -103,12 +108,18 @@ def build_tier(
         workloads: what it will be asked to do; None for the checkpoint's own.
     """
     builder = Builder(torch_device=device.name, is_accelerator=device.is_accelerator)
+    gc.collect()
+    device.release_memory()
+    held_bytes = device.held_memory()
     try:
         build_s, _ = device.timed(
             lambda: _make(builder, tier, checkpoint, ordered_changes(tier, exact_only=exact_only))
         )
-    except BaseException:
+    except BaseException as error:
         builder._undo.close()
+        builder._pipeline = None
+        if is_out_of_memory(error):
+            let_go(error)
         raise
     return BuiltTier(
         tier,
@@ -120,6 +131,7 @@ def build_tier(
         build_s,
         workloads or checkpoint.workloads(),
         builder._undo,
+        held_bytes,
     )
 
 

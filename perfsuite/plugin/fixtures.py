@@ -58,6 +58,7 @@ def perf_tier(request: pytest.FixtureRequest, perf_run: Run) -> Iterator[BuiltTi
             perf_run.provide_references(row, progress)
         built = perf_run.build(row)
     perf_run.note_built(built)
+    _session(request.config).keep(built)
     yield built
     built.close()
 
@@ -155,8 +156,13 @@ def perf_enforce(perf_run: Run) -> Callable[[Any], None]:
 
 
 def _judged(request: pytest.FixtureRequest, run: Run, judge: Callable[..., Verdict]) -> Verdict:
-    """Judge a tier that the check itself builds."""
+    """Judge a tier that the check itself builds; the tests that share a built one are over by then.
+
+    pytest would keep their tier until the end of the session.
+    """
     row = _row(request)
+    if "perf_tier" not in request.fixturenames:
+        _session(request.config).make_room()
     _start(run, row)
     with _session(request.config).working(row) as progress, quietly():
         run.provide_references(row, progress)

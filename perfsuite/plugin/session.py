@@ -14,6 +14,7 @@ import pytest
 
 from perfsuite.errors import PerfsuiteError
 from perfsuite.libraries import import_libraries
+from perfsuite.out_of_memory import is_out_of_memory, let_go
 from perfsuite.plugin.selection import IMAGES, VERDICTS, own_fixtures, tiers_of, times
 from perfsuite.plugin.tally import Ending, count
 from perfsuite.progress import Progress, ProgressLine
@@ -21,7 +22,7 @@ from perfsuite.results.verdict import Outcome
 from perfsuite.settings import Settings
 
 if TYPE_CHECKING:
-    from perfsuite.ladder import Tier
+    from perfsuite.ladder import BuiltTier, Tier
     from perfsuite.session.run import Run
 
 
@@ -46,6 +47,7 @@ class MeasuringSession:
         self._tested = {i.nodeid: Ending(bool(own_fixtures(i) & VERDICTS)) for i in items}
         self._was_cut_short = False
         self._last_error: str | None = None
+        self._live: BuiltTier | None = None
         self._terminal = _terminal(config)
         self._line = ProgressLine(self._terminal, lambda: _finish_line(config))
         try:
@@ -83,9 +85,21 @@ class MeasuringSession:
             # A timeout, Ctrl-C and pytest.exit are no Exceptions: they cut the work short.
             self._was_cut_short |= not isinstance(error, Exception)
             self.run.note_failure(tier, error)
+            if is_out_of_memory(error):
+                let_go(error)  # pytest keeps the error: the next tier needs what its frames hold
             raise
         finally:
             self._line.end()
+
+    def keep(self, built: BuiltTier) -> None:
+        """Note the tier that is there for the tests that use it."""
+        self._live = built
+
+    def make_room(self) -> None:
+        """Free the tier that is there, before tests that build theirs themselves."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
 
     def note_verdict(self, nodeid: str, outcome: Outcome) -> None:
         """Count a verdict that a test was given."""

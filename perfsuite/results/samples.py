@@ -14,14 +14,17 @@ class PeakMemory:
     """The most memory in use at once, or why it is not known (absent is not zero).
 
     Attributes:
-        peak_bytes: bytes; None where they could not be measured.
-        source: what was read ('resident set' of the process, 'device allocator').
+        peak_bytes: bytes, without `held_bytes`; None where they could not be measured.
+        source: what was read.
         reason: why `peak_bytes` is None.
+        held_bytes: what the process held beside: libraries, other tiers' caches, the probe; None in
+            records that are older than it, whose peaks hold it.
     """
 
     peak_bytes: int | None
     source: str
     reason: str | None = None
+    held_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -156,8 +156,7 @@ def _measure_tier(run: Run, tier: Tier, ground: Ground, progress: Progress) -> T
         worst = _exactness(run, tier, ground, progress)
         measured = replace(measured, exactness_psnr_db=worst)
     if changes_layers(tier):
-        with run.build(tier, exact_only=True) as exact, run.build(tier) as built:
-            layers = score_quantised(built, exact, exact.quality, progress)
+        layers = score_quantised(tier, run.build, progress)
         worst_layer = max(layers, key=lambda score: score.relative_error)
         measured = replace(
             measured, layer_thresholds=calibrate_layers(layers), worst_layer=worst_layer

@@ -14,10 +14,10 @@ from perfsuite.errors import OutputError
 from perfsuite.images.calibration import thresholds_of
 from perfsuite.images.generate import GeneratedImage, generate
 from perfsuite.images.references import References, exactness_shots, references_of
-from perfsuite.images.scoring import make_images, score_quantised
+from perfsuite.images.scoring import Build, make_images, score_quantised
 from perfsuite.judge.images import EXACT_THRESHOLDS, judge_images, judge_reference_tier
 from perfsuite.judge.layers import ASSUMED_THRESHOLDS, judge_layers
-from perfsuite.ladder import BuiltTier, build_tier, find_tiers, reference_tier
+from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers, reference_tier
 from perfsuite.ladder.table import is_reference_tier
 from perfsuite.progress import Progress, silent
 from perfsuite.report.messages import say_check
@@ -77,12 +77,10 @@ class ImageGate:
         verdict = judge_images(scores, EXACT_THRESHOLDS, Metric.EXACTNESS)
         return self._finish(verdict, exact, images)
 
-    def judge_layers(
-        self, built: BuiltTier, exact: BuiltTier, progress: Progress = silent
-    ) -> Verdict:
+    def judge_layers(self, tier: Tier, build: Build, progress: Progress = silent) -> Verdict:
         """Quantised layers of a tier against those of its exact build."""
-        known = self.calibration.layer_thresholds(built.tier.name) if self.calibration else None
-        scores = score_quantised(built, exact, exact.quality, progress)
+        known = self.calibration.layer_thresholds(tier.name) if self.calibration else None
+        scores = score_quantised(tier, build, progress)
         return judge_layers(scores, known or ASSUMED_THRESHOLDS)
 
     def check_reference_tier(self, built: BuiltTier) -> None:

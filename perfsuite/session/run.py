@@ -196,14 +196,14 @@ class Run:
 
     def judge_exactness(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Build a tier's exact changes in fp32, judge its images, and save the record."""
+        gate = self._image_gate(None, progress)  # makes references before the tier takes memory
         with self.build(tier, exact_only=True) as exact:
-            verdict = self._image_gate(exact, progress).judge_exactness(exact, progress)
+            verdict = gate.judge_exactness(exact, progress)
         return self._say(self._result(tier.name), verdict)
 
     def judge_layers(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Hold a tier's quantised layers against its exact build, and save the record."""
-        with self.build(tier, exact_only=True) as exact, self.build(tier) as built:
-            verdict = self._image_gate(built, progress).judge_layers(built, exact, progress)
+        verdict = self._image_gate(None, progress).judge_layers(tier, self.build, progress)
         return self._say(self._result(tier.name), verdict)
 
     def finish(self, *, complete: bool) -> None:
@@ -274,7 +274,7 @@ class Run:
         listed.note(subject, self.store.hardware_key, run.run_id)
         return replace(verdict, outcome=Outcome.RECORDED, reasons=(FirstBaseline(),))
 
-    def _image_gate(self, built: BuiltTier, progress: Progress) -> ImageGate:
+    def _image_gate(self, built: BuiltTier | None, progress: Progress) -> ImageGate:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""
         if self._gate is None:
             references = self.references or self._record_references(built, progress)
@@ -282,8 +282,8 @@ class Run:
             self._gate = ImageGate(references, self.calibration, pictures, self.environment)
         return self._gate
 
-    def _record_references(self, built: BuiltTier, progress: Progress) -> References:
-        if not is_reference_tier(built.tier):
+    def _record_references(self, built: BuiltTier | None, progress: Progress) -> References:
+        if built is None or not is_reference_tier(built.tier):
             with self.build(reference_tier()) as fp32:
                 return self._record_references(fp32, progress)
         name = labelled(self.checkpoint.name, self.work.quality_label)

@@ -29,6 +29,7 @@ from perfsuite.libraries import quietly
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.graphs import compiled_graphs
 from perfsuite.measure.warmup import WarmupRule, warm_up
+from perfsuite.out_of_memory import is_out_of_memory, let_go
 from perfsuite.process import measuring_process
 from perfsuite.workers.protocol import (
     Begin,
@@ -84,7 +85,9 @@ class Workbench:
         try:
             return self._do(request, pause)
         except Exception as error:
-            out_of_memory = isinstance(error, torch.OutOfMemoryError)
+            out_of_memory = is_out_of_memory(error)
+            if out_of_memory:
+                let_go(error)
             return Failed(head_of(error), out_of_memory=out_of_memory)
 
     def _do(self, request: Request, pause: Pause) -> Reply:
@@ -132,6 +135,9 @@ class Workbench:
         device = self._built.device
         gc.collect()
         gc.freeze()  # the libraries are millions of objects: going through them takes a sample long
+        if device.is_accelerator:  # what compiling and tuning have left is not the tier's
+            device.release_memory()
+            device.timed(self._image)
         device.reset_peak_memory()
         self._graphs_before_sampling = compiled_graphs()
         self._watch = watch_for(device)
@@ -158,7 +164,7 @@ class Workbench:
     def _finish(self) -> Finished:
         graphs = compiled_graphs()
         return Finished(
-            memory=self._built.device.peak_memory(),
+            memory=self._built.device.peak_memory(self._built.held_bytes),
             graph_breaks=sum(torch._dynamo.utils.counters["graph_break"].values()),
             recompiles=graphs - self._graphs_at_first,
             late_recompiles=graphs - self._graphs_before_sampling,
@@ -214,5 +220,8 @@ def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
 
 def _device_memory() -> tuple[int, int | None]:
     """Bytes of the accelerator that this process holds, and that nobody holds, where known."""
-    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
+    try:
+        free: int | None = torch.accelerator.get_memory_info()[0]
+    except (RuntimeError, NotImplementedError):  # a device that does not tell
+        free = None
     return int(torch.accelerator.max_memory_reserved()), free

@@ -47,7 +47,11 @@ class FakeDevice:
         """Only noted."""
         self.events.append("reset_peak_memory")
 
-    def peak_memory(self) -> PeakMemory:
+    def held_memory(self) -> int | None:
+        """Nothing is held."""
+        return 0
+
+    def peak_memory(self, held_bytes: int | None = None) -> PeakMemory:
         """The scripted peak."""
         self.events.append("peak_memory")
         reason = None if self.peak_bytes is not None else "the fake has none"

@@ -160,6 +160,30 @@ def test_a_second_arm_that_runs_out_of_memory_beside_the_first_gets_its_own_turn
     assert sampled(block) == "CCCCCTTTTT"
 
 
+@pytest.mark.parametrize("name", list(Arm))
+@pytest.mark.parametrize("when", ["turn", "finish", "images"])
+def test_memory_that_runs_out_beside_the_other_arm_is_no_arms_fault(
+    tmp_path: Path, name: Arm, when: str
+) -> None:
+    error = OutOfDeviceMemory(
+        "CUBLAS_STATUS_ALLOC_FAILED", hint="", treatment=name is Arm.TREATMENT
+    )
+    opened: list[Arm] = []
+
+    class Once(Opener):
+        def __call__(self, arm: Arm, tier: str) -> FakeWorker:
+            worker = super().__call__(arm, tier)
+            if arm is name and arm not in opened:
+                worker.errors = {when: error}
+            opened.append(arm)
+            return worker
+
+    block = take(tmp_path, Once())
+    assert not block.interleaved
+    assert sampled(block) == "CCCCCTTTTT"
+    assert block.spoilt is None
+
+
 def test_the_other_arm_is_not_somebody_else(tmp_path: Path) -> None:
     block = take(tmp_path, Opener(both_finished=busy(0.5)))
     assert block.spoilt is None

@@ -59,16 +59,17 @@ def test_cpu_time_is_wall_clock_time_and_the_result_comes_back() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_the_peak_holds_an_allocation_that_is_gone_and_a_reset_forgets_it() -> None:
     device = CpuDevice()
+    held = device.held_memory()
     device.reset_peak_memory()
-    before = device.peak_memory()
+    before = device.peak_memory(held)
     if before.peak_bytes is None:
         pytest.skip(str(before.reason))
     size = 256 << 20
     block = torch.ones(size, dtype=torch.uint8)
     del block
-    after = device.peak_memory().peak_bytes
+    after = device.peak_memory(held).peak_bytes
     device.reset_peak_memory()
-    forgotten = device.peak_memory().peak_bytes
+    forgotten = device.peak_memory(held).peak_bytes
     assert after is not None
     assert forgotten is not None
     assert after - before.peak_bytes > 0.9 * size
@@ -81,14 +82,14 @@ def test_a_kernel_that_resets_no_peak_gives_none_and_the_reason(
     monkeypatch.setattr(CpuDevice, "_clear_refs", tmp_path / "absent" / "clear_refs")
     device = CpuDevice()
     device.reset_peak_memory()
-    peak = device.peak_memory()
+    peak = device.peak_memory(0)
     assert peak.peak_bytes is None
     assert peak.reason is not None
     assert "peak resident set" in peak.reason
 
 
 def test_a_peak_that_was_never_reset_is_not_reported() -> None:
-    assert CpuDevice().peak_memory().peak_bytes is None
+    assert CpuDevice().peak_memory(0).peak_bytes is None
 
 
 def test_a_kernel_without_a_high_water_mark_gives_none_and_the_reason(
@@ -99,7 +100,7 @@ def test_a_kernel_without_a_high_water_mark_gives_none_and_the_reason(
     monkeypatch.setattr(CpuDevice, "_status", tmp_path / "status")
     device = CpuDevice()
     device.reset_peak_memory()
-    assert device.peak_memory().reason == "the kernel reports no VmHWM"
+    assert device.peak_memory(0).reason == "the kernel reports no VmHWM"
 
 
 def test_the_high_water_mark_is_read_in_kibibytes(
@@ -110,7 +111,26 @@ def test_the_high_water_mark_is_read_in_kibibytes(
     monkeypatch.setattr(CpuDevice, "_status", tmp_path / "status")
     device = CpuDevice()
     device.reset_peak_memory()
-    assert device.peak_memory().peak_bytes == 1536 * 1024
+    assert device.peak_memory(0).peak_bytes == 1536 * 1024
+
+
+def test_a_tiers_peak_is_without_what_was_there_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Libraries of a CUDA build are resident too: 3 GB more that no tier has asked for.
+    status = tmp_path / "status"
+    monkeypatch.setattr(CpuDevice, "_clear_refs", tmp_path / "clear_refs")
+    monkeypatch.setattr(CpuDevice, "_status", status)
+    device, peaks = CpuDevice(), []
+    for libraries_kb in (500_000, 3_500_000):
+        status.write_text(f"VmRSS:\t{libraries_kb} kB\n")
+        held = device.held_memory()
+        device.reset_peak_memory()
+        status.write_text(f"VmHWM:\t{libraries_kb + 80_000} kB\n")
+        peaks.append(device.peak_memory(held))
+    assert [each.peak_bytes for each in peaks] == [80_000 * 1024] * 2
+    assert peaks[1].held_bytes == 3_500_000 * 1024
+    assert device.peak_memory(None).reason == "what was resident before the tier is not known"
 
 
 def test_the_fake_takes_its_time_from_the_script_and_repeats_its_end() -> None:

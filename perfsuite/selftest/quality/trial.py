@@ -204,8 +204,7 @@ def try_tiers(
             with run.build(tier, exact_only=True) as exact:
                 exactness = gate.judge_exactness(exact, progress)
         if changes_layers(tier):
-            with run.build(tier, exact_only=True) as exact, run.build(tier) as built:
-                layers = gate.judge_layers(built, exact, progress)
+            layers = gate.judge_layers(tier, run.build, progress)
         yield Trial(tier.name, "healthy tier", None, None, exactness, lossy, layers)
 
 
