@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -15,6 +16,7 @@ from perfsuite.cgroup import cpu_groups
 from perfsuite.device import Device, nvidia_uuid, usable_cores
 from perfsuite.results.machine import Environment, Hardware
 
+HOST_VARIABLE = "PERFSUITE_HOST"
 PACKAGES = (
     "torch",
     "diffusers",
@@ -82,6 +84,11 @@ def _power_limit_w() -> int | None:
         return round(milliwatts / 1000)
     except pynvml.NVMLError:
         return None
+
+
+def host_name() -> str:
+    """Name of this machine: `$PERFSUITE_HOST` where containers change theirs with every run."""
+    return os.environ.get(HOST_VARIABLE, "").strip() or platform.node() or "unknown"
 
 
 def installed_packages() -> dict[str, str]:

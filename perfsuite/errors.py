@@ -14,6 +14,7 @@
     ├── MetricUnavailable    an optional metric has no package or no weights
     ├── ReferenceImageError  a stored reference image cannot be used
     ├── OutputError          a result cannot be written
+    ├── HistoryError         the history's database cannot be read or written
     └── GateError            the upgrade gate could not run
         ├── EnvironmentBroken … because an environment cannot be built or used
         ├── WorkerFailed      … because a worker died, hung or answered garbage
@@ -125,6 +126,10 @@ class ReferenceImageError(PerfsuiteError):
 
 class OutputError(PerfsuiteError):
     """A result file or folder cannot be written."""
+
+
+class HistoryError(PerfsuiteError):
+    """The history's database cannot be opened, read or written, or holds no such run."""
 
 
 class GateError(PerfsuiteError):

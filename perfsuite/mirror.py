@@ -24,8 +24,11 @@ SCHEMA = 1
 STATE = ".mirror.json"
 """What was the same on both sides when they last met."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://.+", re.DOTALL)
-_KEPT_HERE = frozenset({"cache", "envs"})
-"""Folders that are of no use on another machine."""
+_KEPT_HERE = frozenset(
+    {"cache", "envs", "history.sqlite", "history.sqlite-wal", "history.sqlite-shm"}
+)
+"""What is of no use on another machine, and a database, of which two copies cannot be joined: the
+records that it was made of are sent, and machines that share a history name a server."""
 _ONLY_SENT = frozenset({"runs", "gates", "bisections", "selftest"})
 """Records: no session reads those of others, and their names are their own."""
 _OBJECT_STORES = frozenset(

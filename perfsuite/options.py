@@ -16,6 +16,8 @@ from perfsuite.workload_options import (
 )
 
 LABEL_VARIABLE = "PERFSUITE_MACHINE_LABEL"
+HISTORY_VARIABLE = "PERFSUITE_HISTORY"
+NO_HISTORY = "off"
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,14 @@ OPTIONS = (
         ".perfsuite",
         "folder or URL of run records and local baselines (.perfsuite)",
         "DIR",
+    ),
+    Option(
+        "history",
+        _text,
+        None,
+        "database of all runs: a file, postgresql://USER@HOST/NAME, or off "
+        f"(history.sqlite under --perf-out; ${HISTORY_VARIABLE})",
+        "URL",
     ),
     Option(
         "machine-label",

@@ -15,7 +15,14 @@ from typing import Any
 
 from perfsuite.errors import SettingsError
 from perfsuite.mirror import Mirror, is_url, mirror_folder
-from perfsuite.options import LABEL_VARIABLE, OPTIONS, Option, _label
+from perfsuite.options import (
+    HISTORY_VARIABLE,
+    LABEL_VARIABLE,
+    NO_HISTORY,
+    OPTIONS,
+    Option,
+    _label,
+)
 from perfsuite.workload import Overrides
 from perfsuite.workload_options import (
     choose_workloads,
@@ -27,6 +34,7 @@ else:
     import tomli as tomllib
 
 
+HISTORY_FILE = "history.sqlite"
 _OWN_TABLE = re.compile(r"^\s*\[tool\.perfsuite[\].]", re.MULTILINE)
 
 
@@ -76,6 +84,7 @@ class Settings:
             accelerator.
         strict: whether a verdict that is neither pass nor fail makes its test fail.
         only: None, `latency` or `quality`: tests of the other are left out.
+        history: the database of all runs, as the path of a file or as a URL; None to keep none.
         workloads: what is asked for instead of the checkpoint's own workloads, one for each row of
             the matrix.
         mirrors: folders among these that are copies of URLs, to be pulled before use and pushed
@@ -95,6 +104,7 @@ class Settings:
     threads: int | None
     strict: bool
     only: str | None
+    history: str | None = None
     workloads: tuple[Overrides, ...] = (Overrides(),)
     mirrors: tuple[Mirror, ...] = ()
 
@@ -150,6 +160,7 @@ def resolve_settings(
         threads=values["threads"],
         strict=in_ci() if values["strict"] is None else values["strict"],
         only=values["only"],
+        history=_history(values["history"], _placed(values["out"], root), root),
         workloads=choose_workloads(values, table.get("workloads", {})),
         mirrors=tuple(
             Mirror(url, _placed(url, root))
@@ -164,6 +175,16 @@ def _placed(folder: str, root: Path) -> Path:
     if is_url(folder):
         return mirror_folder(folder, root).resolve()
     return (root / os.path.expanduser(folder)).resolve()
+
+
+def _history(asked: str | None, out: Path, root: Path) -> str | None:
+    """The history's place: asked for, of the environment, or a file in the folder of records."""
+    place = asked or os.environ.get(HISTORY_VARIABLE, "").strip()
+    if not place:
+        return str(out / HISTORY_FILE)
+    if place == NO_HISTORY:
+        return None
+    return place if is_url(place) else str(_placed(place, root))
 
 
 def _label_from_environment() -> str | None:

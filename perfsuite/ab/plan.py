@@ -10,7 +10,7 @@ from perfsuite.ab.block import Work
 from perfsuite.ab.images import ArmImages
 from perfsuite.checkpoints import checkpoint_names
 from perfsuite.device import Device, usable_cores
-from perfsuite.environment import describe_environment
+from perfsuite.environment import describe_environment, host_name
 from perfsuite.errors import SettingsError
 from perfsuite.ladder import Tier, is_compiled
 from perfsuite.measure import default_budget_s
@@ -92,6 +92,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         budget_s,
         cores,
         tuple(tier.name for tier in wanted),
+        host=host_name(),
     )
     work = Work(
         _request(settings, asked, device, threads),

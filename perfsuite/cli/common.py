@@ -20,6 +20,7 @@ import pytest
 
 from perfsuite.errors import OutputError, SettingsError
 from perfsuite.libraries import import_libraries
+from perfsuite.options import HISTORY_VARIABLE
 from perfsuite.progress import ProgressLine
 from perfsuite.settings import find_root, resolve_settings
 from perfsuite.storage import write_whole
@@ -33,6 +34,7 @@ NOBODY_READS = 141
 if TYPE_CHECKING:
     from perfsuite.mirror import Mirror
     from perfsuite.report.table import Document
+    from perfsuite.results.history import Entry
     from perfsuite.session.run import Run
     from perfsuite.settings import Settings
 
@@ -87,6 +89,21 @@ def send(mirror: Mirror) -> None:
         say(f"ERROR: {error}")
         if ending is None or (isinstance(ending, SystemExit) and not ending.code):
             raise SystemExit(COULD_NOT_RUN) from None
+
+
+def history_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that names the history's database, as pytest has it with `--perf-` before."""
+    about = f"Database of all runs: a file, a URL, or off (${HISTORY_VARIABLE})."
+    return click.option("--history", default=None, metavar="URL", help=about)(command)
+
+
+def keep_in_history(entry: Entry, place: str | None) -> None:
+    """Append a run; what goes wrong is a warning: the verdict stands."""
+    from perfsuite.history.keep import keep
+
+    problem = keep(entry, place)
+    if problem is not None:
+        say(f"warning: not in the history: {problem}")
 
 
 def workload_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,6 +14,8 @@ import click
 from perfsuite.cli.common import (
     check_markdown,
     ended_like_ctrl_c,
+    history_option,
+    keep_in_history,
     publish,
     say,
     settings_of,
@@ -43,6 +45,7 @@ BUDGET_S = 40.0
 @click.option("--baselines", show_default="baselines", help="Folder of references.")
 @click.option("--out", help="Folder for gates/ and envs/ (.perfsuite).")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@history_option
 @workload_options
 def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> None:
     """Hold two environments against each other, tier by tier, in one verdict.
@@ -71,6 +74,9 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
         import_libraries()
         from perfsuite.ab.plan import prepare_gate
         from perfsuite.ab.session import Session
+        from perfsuite.history.entries import entry_of_gate
+        from perfsuite.history.keep import check
+    check(settings.history)
     plan = prepare_gate(settings, control, treatment, root)
     environments = Environments(settings.out / "envs", say)
     pythons = [environments.provide(spec) for spec in specs]
@@ -82,6 +88,7 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
     finally:
         line.end()
     say(f"record: {session.path}")
+    keep_in_history(entry_of_gate(record), settings.history)
     return record
 
 

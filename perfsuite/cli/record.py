@@ -26,7 +26,7 @@ from perfsuite.cli.common import ended_like_ctrl_c, send
 from perfsuite.compiler import COMPILE_CACHE, compile_cache
 from perfsuite.errors import BaselineError, PerfsuiteError, SettingsError
 from perfsuite.mirror import Mirror
-from perfsuite.options import OPTIONS
+from perfsuite.options import NO_HISTORY, OPTIONS
 from perfsuite.settings import find_root, resolve_settings
 from perfsuite.storage import check_writable, write_whole
 
@@ -78,11 +78,13 @@ class Folders:
         baselines: folder of committed baselines.
         out: folder of run records.
         mirrors: those of them that are copies of URLs.
+        history: database of all runs; None to keep none.
     """
 
     baselines: Path
     out: Path
     mirrors: tuple[Mirror, ...] = ()
+    history: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Scratch:
         """Make one run; what is wrong with it, or nothing."""
         how = "replace" if number == 1 else "add"
         own = [f"--perf-baselines={self.baselines}", f"--perf-out={self.out}"]
+        own.append(f"--perf-history={self.folders.history or NO_HISTORY}")
         command = [sys.executable, "-m", "pytest", "-m", "perf", _ALL_IN_ONE, "-q"]
         command += [*pytest_arguments, f"--perf-update={how}", *own]
         cache = {COMPILE_CACHE: str(compile_cache(self.folders.out))}
@@ -151,11 +154,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         import pytest
 
         raise pytest.UsageError(str(error)) from None
-    Path(told).write_bytes(
-        msgspec.json.encode(
-            Folders(settings.baselines, settings.out, settings.mirrors), enc_hook=str
-        )
-    )
+    folders = Folders(settings.baselines, settings.out, settings.mirrors, settings.history)
+    Path(told).write_bytes(msgspec.json.encode(folders, enc_hook=str))
     return 0
 
 

@@ -149,6 +149,8 @@ class MeasuringSession:
         terminalreporter.section("perfsuite")
         if self.run.record.tiers:
             self._write_table(terminalreporter)
+        if self.run.history_problem:
+            terminalreporter.write_line(self._said_of_history(), yellow=True)
         if self._last_error:
             terminalreporter.write_line(f"ERROR: {self._last_error}", red=True)
         if counts.is_empty:
@@ -171,6 +173,10 @@ class MeasuringSession:
             terminalreporter.write_line(f"run record: {self._short(run.record_path)}")
         if run.record.baseline:
             terminalreporter.write_line(f"baseline:   {self._short(run.record.baseline)}")
+
+    def _said_of_history(self) -> str:
+        record = f"perfsuite import {self._short(self.run.record_path)} adds it later"
+        return f"not in the history: {self.run.history_problem}; {record}"
 
     def _short(self, path: object) -> str:
         return os.path.relpath(str(path), self._config.invocation_params.dir)

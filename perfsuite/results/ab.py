@@ -206,6 +206,7 @@ class GateRecord:
         tiers: results so far.
         complete: whether the gate came to its end.
         interrupted: whether somebody stopped it.
+        host: name of the machine; None in records that are older than it.
     """
 
     schema: int
@@ -224,6 +225,7 @@ class GateRecord:
     tiers: tuple[TierGate, ...] = ()
     complete: bool = False
     interrupted: bool = False
+    host: str | None = None
 
     @property
     def is_self_comparison(self) -> bool:

@@ -97,6 +97,7 @@ class RunRecord:
         baseline: the file that latencies were held against; the first workload's.
         tiers: results, in the order in which they were measured.
         complete: whether the session came to its end.
+        host: name of the machine; None in records that are older than it.
     """
 
     schema: int
@@ -110,6 +111,7 @@ class RunRecord:
     baseline: str | None
     tiers: tuple[TierResult, ...] = ()
     complete: bool = False
+    host: str | None = None
 
     def result(self, tier: str, workload: str | None = None) -> TierResult:
         """A tier's result at a workload; an empty one if nothing is known of it yet."""

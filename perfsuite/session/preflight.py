@@ -14,11 +14,12 @@ from pathlib import Path
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.compiler import COMPILE_CACHE, compile_cache
-from perfsuite.environment import describe_environment
+from perfsuite.environment import describe_environment, host_name
 from perfsuite.errors import (
     BaselineError,
     SettingsError,
 )
+from perfsuite.history import keep as history
 from perfsuite.images.calibration import calibration_path, load_calibration
 from perfsuite.images.metrics import check_scorable
 from perfsuite.images.references import References
@@ -68,6 +69,7 @@ def prepare_run(
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
     """
+    history.check(settings.history)
     cache = _compile_cache(settings)
     subject = find_subject(
         settings,
@@ -112,6 +114,7 @@ def _empty_record(settings: Settings, subject: Subject, root: Path) -> RunRecord
             tolerance=settings.tolerance, multiplicity=max(1, len(subject.supported)) * len(chosen)
         ),
         None,
+        host=host_name(),
     )
 
 

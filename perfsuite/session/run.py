@@ -14,7 +14,9 @@ from pathlib import Path
 
 from perfsuite.checkpoints import Checkpoint
 from perfsuite.device import Device
-from perfsuite.errors import head_of
+from perfsuite.errors import HistoryError, head_of
+from perfsuite.history.entries import entry_of_session
+from perfsuite.history.keep import keep
 from perfsuite.images.references import References
 from perfsuite.images.scoring import make_images
 from perfsuite.judge.session import Recorded, SessionJudge
@@ -76,6 +78,7 @@ class Run:
         p_values: of the session's tests so far, shared with the siblings.
         process: undoes what was set for the whole process.
         scores_images: whether images will be held against references.
+        history_problem: why the session is not in the history; None if it is, or is not to be.
     """
 
     settings: Settings
@@ -97,6 +100,7 @@ class Run:
     p_values: dict[str, float] = field(default_factory=dict)
     process: ExitStack = field(default_factory=ExitStack)
     scores_images: bool = True
+    history_problem: HistoryError | None = None
     _gate: ImageGate | None = None
 
     @property
@@ -207,12 +211,13 @@ class Run:
         return self._say(self._result(tier.name), verdict)
 
     def finish(self, *, complete: bool) -> None:
-        """Mark the record as complete and undo what preparing has set."""
+        """Mark the record as complete, append it, and undo what preparing has set."""
         self.process.close()
         if self.record.tiers:
             for run in self.siblings or (self,):
                 run._judge_together()
             self._keep(replace(self.record, complete=complete))
+            self.history_problem = keep(entry_of_session(self.record), self.settings.history)
 
     @functools.cached_property
     def _judge(self) -> SessionJudge:

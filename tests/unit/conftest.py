@@ -29,6 +29,7 @@ def libraries() -> None:
             "torch._inductor.compile_fx",
             "perfsuite.session.preflight",
             "perfsuite.report.messages",
+            "perfsuite.history.store",
             "diffusers.models.attention_processor",
         ):
             importlib.import_module(name)

@@ -85,7 +85,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "baselines" / "cpu" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(BEFORE)
-    folders = Folders(tmp_path / "baselines", tmp_path / ".perfsuite")
+    folders = Folders(
+        tmp_path / "baselines", tmp_path / ".perfsuite", (), str(tmp_path / "h.sqlite")
+    )
     monkeypatch.setattr(cli_record, "_asked_of_pytest", lambda arguments: folders)
     return tmp_path
 
@@ -108,9 +110,11 @@ def test_runs_replace_the_baseline_together(project: Path, monkeypatch: pytest.M
     assert seen == [BEFORE] * 3
     assert kept(project) == {"pocket": "[1][2][3]", "other": BEFORE}
     assert "pocket.json, 3 runs" in result.output
-    assert all(each[-5:-3] == ["--perf-tiers", "fp32"] for each in runs.commands)
-    updates = [each[-3] for each in runs.commands]
+    assert all(each[-6:-4] == ["--perf-tiers", "fp32"] for each in runs.commands)
+    updates = [each[-4] for each in runs.commands]
     assert updates == ["--perf-update=replace", "--perf-update=add", "--perf-update=add"]
+    history = f"--perf-history={project / 'h.sqlite'}"
+    assert {each[-1] for each in runs.commands} == {history}, "not that of the scratch folder"
     assert set(runs.caches) == {str(project / ".perfsuite" / "cache" / "inductor")}
     assert len(list((project / ".perfsuite" / "runs").glob("run-*.json"))) == 3
     assert [path.name for path in (project / ".perfsuite").iterdir()] == ["runs"]
@@ -190,7 +194,8 @@ def test_pytest_is_asked_which_folders_it_would_use(
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     asked = cli_record._asked_of_pytest(("--perf-baselines", "theirs"))
-    assert asked == Folders(tmp_path / "theirs", tmp_path / "records")
+    history = str(tmp_path / "records" / "history.sqlite")
+    assert asked == Folders(tmp_path / "theirs", tmp_path / "records", (), history)
     result = CliRunner().invoke(main, ["record", "--perf-budget", "much"])
     assert result.exit_code == 2
     assert "pytest does not start: --perf-budget cannot be 'much'" in " ".join(
@@ -209,4 +214,5 @@ def test_runs_are_kept_where_the_measuring_session_looks(
     (part / "pytest.ini").write_text("[pytest]\n")
     monkeypatch.chdir(part)
     asked = cli_record._asked_of_pytest(())
-    assert asked == Folders(tmp_path / "baselines", tmp_path / "records")
+    history = str(tmp_path / "records" / "history.sqlite")
+    assert asked == Folders(tmp_path / "baselines", tmp_path / "records", (), history)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from perfsuite.errors import SettingsError
-from perfsuite.options import LABEL_VARIABLE, OPTIONS
+from perfsuite.options import HISTORY_VARIABLE, LABEL_VARIABLE, OPTIONS
 from perfsuite.settings import Settings, find_root, in_ci, resolve_settings
 
 
@@ -14,6 +14,7 @@ from perfsuite.settings import Settings, find_root, in_ci, resolve_settings
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv(LABEL_VARIABLE, raising=False)
+    monkeypatch.delenv(HISTORY_VARIABLE, raising=False)
 
 
 def project(folder: Path, table: str) -> Path:
@@ -44,6 +45,7 @@ def test_without_a_word_the_defaults_hold(tmp_path: Path) -> None:
         threads=None,
         strict=False,
         only=None,
+        history=str(tmp_path / ".perfsuite" / "history.sqlite"),
     )
 
 
@@ -62,6 +64,7 @@ def test_the_command_line_speaks_text(tmp_path: Path) -> None:
         "threads": "4",
         "strict": True,
         "only": "quality",
+        "history": "nights.sqlite",
     }
     assert resolve_settings(given, tmp_path) == Settings(
         device="cuda",
@@ -77,7 +80,20 @@ def test_the_command_line_speaks_text(tmp_path: Path) -> None:
         threads=4,
         strict=True,
         only="quality",
+        history=str(tmp_path / "nights.sqlite"),
     )
+
+
+def test_the_history_is_a_file_beside_the_records_a_url_or_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = "postgresql://perf@ci/history"
+    assert resolve_settings({"out": "o"}, tmp_path).history == str(tmp_path / "o/history.sqlite")
+    assert resolve_settings({"history": server}, tmp_path).history == server
+    assert resolve_settings({"history": "off"}, tmp_path).history is None
+    monkeypatch.setenv(HISTORY_VARIABLE, server)
+    assert resolve_settings({}, tmp_path).history == server
+    assert resolve_settings({"history": "off"}, tmp_path).history is None
 
 
 def test_pyproject_speaks_toml(tmp_path: Path) -> None:
@@ -116,6 +132,7 @@ BAD_VALUES = [
     ("budget", "inf", "above 0 and up to 86400, such as 30"),
     ("budget", "30s", "above 0 and up to 86400, such as 30"),
     ("out", " ", "takes a name"),
+    ("history", "", "takes a name"),
     ("machine-label", "a/b", "takes letters, digits, dots, dashes and underscores"),
     ("machine-label", "..", "takes letters, digits, dots, dashes and underscores"),
     ("machine-label", "x" * 65, "takes letters, digits, dots, dashes and underscores"),

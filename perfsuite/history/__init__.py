@@ -1,0 +1,1 @@
+"""The memory of every run: a database of records, and of the values derived from them."""
