@@ -180,10 +180,10 @@ OPTIONS = (
     ),
     Option(
         "only",
-        _choice("latency", "quality"),
+        _choice("latency", "quality", "structure"),
         None,
-        "leave out tests of the other kind",
-        "latency|quality",
+        "leave out tests of the other kinds",
+        "latency|quality|structure",
     ),
     Option(
         "require-baseline",

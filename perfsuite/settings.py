@@ -83,7 +83,7 @@ class Settings:
         threads: CPU threads of torch; None for one on a CPU and torch's own choice beside an
             accelerator.
         strict: whether a verdict that is neither pass nor fail makes its test fail.
-        only: None, `latency` or `quality`: tests of the other are left out.
+        only: None, `latency`, `quality` or `structure`: tests of the others are left out.
         history: the database of all runs, as the path of a file or as a URL; None to keep none.
         workloads: what is asked for instead of the checkpoint's own workloads, one for each row of
             the matrix.

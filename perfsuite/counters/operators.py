@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
+from perfsuite.counters.primitives import NoPrimitives, Primitives
 from perfsuite.results.structure import OUTSIDE, SDPA, OperatorCounts
 
 Watcher = Callable[[str, tuple[Any, ...], dict[str, Any], Any], None]
@@ -57,6 +58,7 @@ class OperatorCounter:
         watchers: are told of every operator.
         device: type of the device that the pipeline is on; on an accelerator, reading a tensor that
             lies in the host's memory waits for nothing and is not counted as a synchronisation.
+        primitives: tells what a CPU computes with; None leaves `implementations` empty.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class OperatorCounter:
         roots: Mapping[str, nn.Module],
         watchers: tuple[Watcher, ...] = (),
         device: str = "cpu",
+        primitives: Primitives | None = None,
     ) -> None:
         self._names = {
             id(module): f"{root}.{name}" if name else root
@@ -72,6 +75,7 @@ class OperatorCounter:
         }
         self._watchers = watchers
         self._device = device
+        self._primitives = primitives or NoPrimitives()
         self._path: list[str] = []
         self._reading = 0
         self._undo = contextlib.ExitStack()
@@ -85,6 +89,7 @@ class OperatorCounter:
         self._undo.callback(hooks.register_module_forward_pre_hook(self._begin).remove)
         ended = hooks.register_module_forward_hook(self._end, always_call=True)
         self._undo.callback(ended.remove)
+        self._undo.enter_context(self._primitives)
         self._undo.enter_context(_Reads(self))
         self._undo.enter_context(_Operators(self))
         return self
@@ -95,7 +100,12 @@ class OperatorCounter:
     def take(self) -> OperatorCounts:
         """What was counted since the last call, or since the beginning."""
         counts = OperatorCounts(
-            _plain(self._calls), dict(self._flops), _plain(self._syncs), _plain(self._draws)
+            _plain(self._calls),
+            dict(self._flops),
+            _plain(self._syncs),
+            _plain(self._draws),
+            _plain(self._products),
+            _plain(self._implementations),
         )
         self._forget()
         return counts
@@ -127,7 +137,11 @@ class OperatorCounter:
             return  # bookkeeping of fake tensors, different in every build of torch
         name, path = f"{namespace}.{short}", self._at
         self._calls[path][name] += 1
-        self._flops[path] += flops_of(operator, args, kwargs, out)
+        flops = flops_of(operator, args, kwargs, out)
+        if flops:
+            self._flops[path] += flops
+            self._products[path][_dtype_of(out)] += 1
+            self._implementations[path].update(self._primitives.since(operator, args))
         if _SEEDED in operator.tags and SDPA not in name:
             self._draws[path][name] += 1
         how = _SYNCING.get(name)
@@ -156,6 +170,8 @@ class OperatorCounter:
         self._flops: Counter[str] = Counter()
         self._syncs: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._draws: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._products: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._implementations: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def _begin(self, module: nn.Module, _: Any) -> None:
         self._path.append(self._names.get(id(module), self._at))
@@ -231,6 +247,12 @@ def flops_of(
     if packet is torch.ops.aten._int_mm:
         return int(2 * prod(args[0].shape) * args[1].shape[1])
     return 0
+
+
+def _dtype_of(out: Any) -> str:
+    """Dtype of the first tensor that an operator returned."""
+    first = out[0] if isinstance(out, (tuple, list)) else out
+    return str(first.dtype).removeprefix("torch.")
 
 
 def _plain(counted: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 
 from perfsuite.checkpoints import Adapter, Checkpoint, Counterpart, find_checkpoint
+from perfsuite.counters.compilation import CompileLog
 from perfsuite.device import Device
 from perfsuite.errors import LadderError, NotAvailable
 from perfsuite.ladder.builder import Builder, Change, Phase
@@ -39,6 +40,7 @@ class BuiltTier:
         findings: what building it brought to light.
         build_s: seconds that loading and changing took; compilation comes with the first image.
         held_bytes: memory that the process held before it was built; None where it is not known.
+        compile_log: what torch.compile does of it; None if the tier is not compiled.
     """
 
     tier: Tier
@@ -49,6 +51,7 @@ class BuiltTier:
     findings: tuple[Finding, ...]
     build_s: float
     workloads: Workloads
+    compile_log: CompileLog | None
     _undo: contextlib.ExitStack
     held_bytes: int | None = None
 
@@ -111,6 +114,9 @@ def build_tier(
     gc.collect()
     device.release_memory()
     held_bytes = device.held_memory()
+    log = CompileLog() if is_compiled(tier) else None
+    if log is not None:
+        builder.set_for_this_tier(log.listening())
     try:
         build_s, _ = device.timed(
             lambda: _make(builder, tier, checkpoint, ordered_changes(tier, exact_only=exact_only))
@@ -130,6 +136,7 @@ def build_tier(
         tuple(builder.findings),
         build_s,
         workloads or checkpoint.workloads(),
+        log,
         builder._undo,
         held_bytes,
     )

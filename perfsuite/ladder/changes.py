@@ -153,11 +153,15 @@ def lacks_bfloat16(machine: str, capability: str) -> bool:
 
 def gains_from_int8(module: nn.Module, name: str = "") -> bool:
     """Whether a layer is a Linear that the published filter lets through."""
-    return (
-        isinstance(module, nn.Linear)
-        and module.in_features > 16
-        and (module.in_features, module.out_features) not in INT8_EXCLUDED_SHAPES
-    )
+    return isinstance(module, nn.Linear) and why_not_int8(module) is None
+
+
+def why_not_int8(layer: nn.Linear) -> str | None:
+    """Why the published filter leaves a Linear layer as it is; None if it lets it through."""
+    if layer.in_features <= 16:
+        return "no more than 16 features in"
+    shape = (layer.in_features, layer.out_features)
+    return "loses more than it gains" if shape in INT8_EXCLUDED_SHAPES else None
 
 
 def _is_pointwise_conv_with_128_channels(module: nn.Module, name: str = "") -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from perfsuite.errors import LadderError, NotAvailable
+from perfsuite.pipelines.stages import Stage, StageCall
 from perfsuite.workload import Shot, Workload
 
 if TYPE_CHECKING:
@@ -106,6 +107,29 @@ class PipelineFamily(Protocol):
     def text_encoders(self, pipeline: Pipeline) -> tuple[Any, ...]:
         """The text encoders, in the pipeline's order."""
         return tuple(uncompiled(getattr(pipeline, name)) for name in self.text_encoder_names)
+
+    def stage_calls(self, pipeline: Pipeline) -> tuple[StageCall, ...]:
+        """The calls that an image's time is made of, each of which belongs to one stage.
+
+        What they leave out is the rest: the pipeline's own code.
+        """
+        calls = [
+            *(
+                StageCall(Stage.TEXT_ENCODERS, each, "forward")
+                for each in self.text_encoders(pipeline)
+            ),
+            StageCall(Stage.DENOISING, self.denoiser_as_called(pipeline), "forward"),
+            StageCall(Stage.DECODING, self.decoder(pipeline), "decode"),
+        ]
+        scheduler = getattr(pipeline, "scheduler", None)
+        names = ("scale_model_input", "step")
+        calls += [StageCall(Stage.SCHEDULER, scheduler, n) for n in names if hasattr(scheduler, n)]
+        return tuple(calls)
+
+    def components(self, pipeline: Pipeline) -> dict[str, Any]:
+        """All modules of the pipeline, by the names that begin their layers' names."""
+        encoders = zip(self.text_encoder_names, self.text_encoders(pipeline), strict=True)
+        return {**dict(encoders), **self.modules(pipeline)}
 
     def modules(self, pipeline: Pipeline) -> dict[str, Any]:
         """The modules that optimisations act on, by the names that begin their layers' names."""

@@ -25,6 +25,7 @@ from perfsuite.plugin.fixtures import (
     perf_measurement,
     perf_quality_verdict,
     perf_run,
+    perf_structure_verdict,
     perf_tier,
     perf_workload,
 )
@@ -33,6 +34,7 @@ from perfsuite.plugin.selection import (
     NO_TIER,
     PER_TIER,
     TIER,
+    TIMING,
     WORKLOAD,
     could_select,
     in_order,
@@ -41,6 +43,7 @@ from perfsuite.plugin.selection import (
     measures,
     names_perf,
     own_fixtures,
+    runs_the_workload,
     suiting,
     suits,
     tier_of,
@@ -56,6 +59,7 @@ __all__ = [
     "perf_measurement",
     "perf_quality_verdict",
     "perf_run",
+    "perf_structure_verdict",
     "perf_tier",
     "perf_workload",
 ]
@@ -110,8 +114,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker; check the options that were given, whether they will be used or not."""
+    """Register the markers; check the options that were given, whether they will be used or not."""
     config.addinivalue_line("markers", "perf: measures; runs only if -m names it")
+    about = "set by perfsuite on its tests that sample latency or make images"
+    config.addinivalue_line("markers", f"{TIMING}: {about}")
     config.stash[_COLLECTED] = {}
     try:
         check_given(_given(config))
@@ -126,6 +132,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         collected[item] = len(collected)
         if item.get_closest_marker("perf") is None:
             item.add_marker("perf")
+        if runs_the_workload(item):
+            item.add_marker(TIMING)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

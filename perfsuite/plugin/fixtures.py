@@ -116,6 +116,16 @@ def perf_quality_verdict(
 
 
 @pytest.fixture
+def perf_structure_verdict(
+    request: pytest.FixtureRequest, perf_tier: BuiltTier, perf_run: Run
+) -> Verdict:
+    """The verdict on what the tier asks of torch: operators, kernels, layers. It has no noise."""
+    with _session(request.config).working(perf_tier.tier) as progress, quietly():
+        verdict = perf_run.judge_structure(perf_tier, progress)
+    return _noted(verdict, request)
+
+
+@pytest.fixture
 def perf_exactness_verdict(request: pytest.FixtureRequest, perf_run: Run) -> Verdict:
     """The verdict on what must not change numbers beyond rounding: exact changes, in fp32."""
     return _judged(request, perf_run, perf_run.judge_exactness)
@@ -133,10 +143,11 @@ def perf_enforce(perf_run: Run) -> Callable[[Any], None]:
 
     A regression fails. What is neither pass nor fail (inconclusive, invalid, no baseline) skips
     with its reason, and fails where the session is strict. A first baseline that nobody asked for
-    skips.
+    skips. Counts that are lower than their baseline fail too: they have no noise, and until the
+    baseline is moved nobody would notice them rise again.
     """
     from perfsuite.report.messages import describe
-    from perfsuite.results.verdict import Outcome
+    from perfsuite.results.verdict import Metric, Outcome
 
     settings = perf_run.settings
     records = f"{os.path.relpath(settings.out / 'runs')}/"
@@ -147,7 +158,8 @@ def perf_enforce(perf_run: Run) -> Callable[[Any], None]:
         said = describe(verdict, records)
         if verdict.outcome in undecided and not settings.strict:
             pytest.skip(said)
-        if verdict.outcome in (Outcome.REGRESSED, *undecided):
+        unclaimed = verdict.outcome is Outcome.IMPROVED and verdict.metric is Metric.STRUCTURE
+        if unclaimed or verdict.outcome in (Outcome.REGRESSED, *undecided):
             pytest.fail(said, pytrace=False)
         if verdict.outcome is Outcome.RECORDED and settings.update is None:
             pytest.skip(said)

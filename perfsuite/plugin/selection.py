@@ -12,13 +12,16 @@ TIER = "perf_tier"
 WORKLOAD = "perf_workload"
 EXACTNESS = "perf_exactness_verdict"
 LAYERS = "perf_layers_verdict"
-VERDICTS = frozenset({"perf_latency_verdict", "perf_quality_verdict", EXACTNESS, LAYERS})
-IMAGES = VERDICTS - {"perf_latency_verdict"}
+STRUCTURE = "perf_structure_verdict"
+IMAGES = frozenset({"perf_quality_verdict", EXACTNESS, LAYERS})
+VERDICTS = IMAGES | {"perf_latency_verdict", STRUCTURE}
 LATENCY = frozenset({"perf_measurement", "perf_latency_verdict"})
 MEASURING = VERDICTS | LATENCY | {TIER, WORKLOAD, "perf_run"}
 NAMES = MEASURING | {"perf_enforce"}
 PER_TIER = (TIER, EXACTNESS, LAYERS)
 """Fixtures that a test is parametrised over, by the tiers' names."""
+TIMING = "timing"
+"""Marker of tests that run the workload for its time or its images; not of those that count."""
 NO_TIER = ""
 """The parameter of a test for which none of the chosen tiers is meant; it is not selected."""
 
@@ -38,6 +41,8 @@ def could_select(config: pytest.Config, definition: Any) -> bool:
     from _pytest.mark.expression import Expression
 
     marks = {"perf", *(mark.name for mark in definition.iter_markers())}
+    if runs_the_workload(definition):
+        marks.add(TIMING)
     try:
         expression = Expression.compile(config.getoption("markexpr") or "")
     except SyntaxError:
@@ -83,10 +88,19 @@ def times(item: pytest.Item) -> bool:
     return bool(own_fixtures(item) & LATENCY)
 
 
+def runs_the_workload(item: Any) -> bool:
+    """Whether a test samples latency or makes images."""
+    return bool(own_fixtures(item) & (LATENCY | IMAGES))
+
+
 def is_of_another_kind(item: pytest.Item, only: str | None) -> bool:
     """Whether `--perf-only` leaves a test out; one of neither kind never is."""
     used = own_fixtures(item)
-    kinds = {"latency": bool(used & LATENCY), "quality": bool(used & IMAGES)}
+    kinds = {
+        "latency": bool(used & LATENCY),
+        "quality": bool(used & IMAGES),
+        "structure": STRUCTURE in used,
+    }
     return only is not None and any(kinds.values()) and not kinds[only]
 
 
@@ -133,7 +147,8 @@ def suiting(names: Iterable[str], fixtures: Iterable[str]) -> tuple[str, ...]:
 def in_order(items: list[pytest.Item], collected: dict[pytest.Item, int]) -> list[pytest.Item]:
     """Items with perfsuite's in the ladder's order, whatever has shuffled them.
 
-    A tier is built once for all tests that use it, so those stand together; tests that build
+    A tier is built once for all tests that use it, so those stand together, first what samples its
+    latency, then what counts, since images of another workload may compile anew; tests that build
     their tier themselves come after them. Everybody else's tests keep their places.
 
     Args:
@@ -144,10 +159,12 @@ def in_order(items: list[pytest.Item], collected: dict[pytest.Item, int]) -> lis
 
     ladder = [row.name for row in tiers()]
 
-    def place(item: pytest.Item) -> tuple[bool, int, str, int]:
+    def place(item: pytest.Item) -> tuple[bool, int, str, int, int]:
         name, work = tier_of(item), parameters_of(item).get(WORKLOAD, "")
         rung = ladder.index(name) if name in ladder else len(ladder)
-        return TIER not in own_fixtures(item), rung, str(work), collected.get(item, 0)
+        used = own_fixtures(item)
+        kind = 0 if used & LATENCY else 1 if STRUCTURE in used else 2
+        return TIER not in used, rung, str(work), kind, collected.get(item, 0)
 
     ordered = iter(sorted((item for item in items if item in collected), key=place))
     return [next(ordered) if item in collected else item for item in items]

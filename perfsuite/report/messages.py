@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from perfsuite.report.numbers import format_value
+from perfsuite.report.structure_messages import say_structure
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
 from perfsuite.results import support_reasons as s
@@ -24,7 +25,8 @@ def say(reason: r.Reason, flag: str = PYTEST) -> str:
         reason: what to say.
         flag: what stands before an option's name at the door that the reader came through.
     """
-    for words in (_of_baselines, _of_conditions, _of_pictures, _of_gates, _of_support):
+    rooms = (_of_baselines, _of_conditions, _of_pictures, _of_gates, _of_support, say_structure)
+    for words in rooms:
         said = words(reason)
         if said is not None:
             return said.replace(_OPTION, flag)

@@ -33,8 +33,8 @@ def format_value(metric: Metric, value: float | None) -> str:
         return format_seconds(value)
     if metric is Metric.MEMORY:
         return format_bytes(value)
-    if metric in (Metric.GRAPH_BREAKS, Metric.RECOMPILES):
-        return f"{value:.0f}"
+    if metric in (Metric.GRAPH_BREAKS, Metric.RECOMPILES, Metric.STRUCTURE):
+        return f"{value:,.0f}"
     return f"{value:.1f} dB" if metric is Metric.EXACTNESS else f"{value:.4f}"
 
 

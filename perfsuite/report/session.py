@@ -36,7 +36,7 @@ LEGEND = (
     "MDE: minimum detectable effect, the smallest slowdown that this gate would call a regression "
     "(95 % power); SSIM: worst image against fp32"
 )
-_ORDER = (Metric.LATENCY, Metric.IMAGES, Metric.EXACTNESS, Metric.LAYERS)
+_ORDER = (Metric.LATENCY, Metric.STRUCTURE, Metric.IMAGES, Metric.EXACTNESS, Metric.LAYERS)
 
 
 def session_document(record: RunRecord, records: str = "") -> Document:
@@ -102,6 +102,10 @@ def verdict_text(result: TierResult) -> str:
     if result.image_outcome is Outcome.REGRESSED:
         both = latency is not None and latency.outcome is Outcome.REGRESSED
         return "slower, worse" if both else "image worse"
+    counts = result.verdict(Metric.STRUCTURE)
+    worse = [each.metric for each in result.verdicts if each.outcome is Outcome.REGRESSED]
+    if counts is not None and worse == [Metric.STRUCTURE]:
+        return "structure"
     outcome = result.overall
     return outcome.value if outcome else ABSENT
 

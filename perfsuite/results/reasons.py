@@ -19,6 +19,7 @@ from perfsuite.results.picture_reasons import (
     RoundingDiffers,
     ThresholdsMissed,
 )
+from perfsuite.results.structure_reasons import StructureReason
 from perfsuite.results.support_reasons import (
     NeedsHardware,
     NeedsLibrary,
@@ -323,5 +324,6 @@ Reason = (
     | NeedsHardware
     | NeedsLibrary
     | NoCounterpart
+    | StructureReason
 )
 """Any of them; `match` on its class."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfsuite.errors import OutputError
+from perfsuite.results.counters import TierCounters
 from perfsuite.results.machine import Environment
 from perfsuite.results.method import Finding, Method
 from perfsuite.results.migrate import SCHEMA, migrated
@@ -37,6 +38,7 @@ class TierResult:
         quality_workload: what was scored; None in records that are older than it.
         published_against_s: seconds per image that the source of `published_s` gives for the
             checkpoint without the method; None where it is the tutorial.
+        counters: what it asks of torch; None if that was not counted.
     """
 
     tier: str
@@ -50,6 +52,7 @@ class TierResult:
     latency_workload: Workload | None = None
     quality_workload: Workload | None = None
     published_against_s: float | None = None
+    counters: TierCounters | None = None
 
     @property
     def label(self) -> str:

@@ -53,12 +53,17 @@ class OperatorCounts:
         syncs: by module path, by call ('Tensor.item'): reads by the host of numbers that the device
             computes, for each of which it would have to wait.
         draws: by module path, by operator: calls of random number generators.
+        products: by module path, by dtype of the result: calls that have FLOPs.
+        implementations: by module path, by implementation ('onednn jit:avx2', 'Slow2d'): what a CPU
+            computes convolutions and products with, where that can be told.
     """
 
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     flops: dict[str, int] = field(default_factory=dict)
     syncs: dict[str, dict[str, int]] = field(default_factory=dict)
     draws: dict[str, dict[str, int]] = field(default_factory=dict)
+    products: dict[str, dict[str, int]] = field(default_factory=dict)
+    implementations: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def operators(self) -> int:
@@ -96,6 +101,8 @@ class OperatorCounts:
             {path: n for path, n in self.flops.items() if is_within(path, part)},
             within(self.syncs, part),
             within(self.draws, part),
+            within(self.products, part),
+            within(self.implementations, part),
         )
 
     def differences(self, before: OperatorCounts) -> tuple[CountDifference, ...]:
@@ -137,6 +144,8 @@ def merged(stretches: Iterable[OperatorCounts]) -> OperatorCounts:
         dict(flops),
         _sum(each.syncs for each in every),
         _sum(each.draws for each in every),
+        _sum(each.products for each in every),
+        _sum(each.implementations for each in every),
     )
 
 

@@ -60,6 +60,8 @@ class Metric(str, enum.Enum):
     """PSNR in dB of the worst image of the exact changes in fp32."""
     LAYERS = "layers"
     """Relative error of the worst quantised layer."""
+    STRUCTURE = "structure"
+    """Operators that one image of the counting pass calls."""
 
     @property
     def is_of_pictures(self) -> bool:

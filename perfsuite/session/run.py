@@ -40,10 +40,12 @@ from perfsuite.results.session import RunRecord, TierResult, save_record
 from perfsuite.results.support_reasons import Obstacle
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.images import ImageGate
+from perfsuite.session.structure import count, judge_counts
 from perfsuite.settings import Settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun
 from perfsuite.stores.first_baselines import FirstBaselines, subject_of
 from perfsuite.stores.references import record_references
+from perfsuite.stores.structure import StructureStore
 from perfsuite.workload import Workloads, labelled
 
 _UNKNOWN_BASELINE = Finding(
@@ -198,6 +200,20 @@ class Run:
         verdict = self._image_gate(built, progress).judge_lossy(built, progress)
         return self._say(self._result(built.tier.name), verdict)
 
+    def judge_structure(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
+        """Count what a tier asks of torch, judge it, and save the record."""
+        name = built.tier.name
+        counted = count(built, progress)
+        verdict = judge_counts(
+            counted,
+            name,
+            store=self._counts,
+            settings=self.settings,
+            environment=self.environment,
+            method=self.methods.get(name),
+        )
+        return self._say(replace(self._result(name), counters=counted), verdict)
+
     def judge_exactness(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Build a tier's exact changes in fp32, judge its images, and save the record."""
         gate = self._image_gate(None, progress)  # makes references before the tier takes memory
@@ -235,6 +251,14 @@ class Run:
             refused=self.refused,
             p_values=self.p_values,
             name=self.matrix_name or "",
+        )
+
+    @property
+    def _counts(self) -> StructureStore:
+        """Recorded counts."""
+        store = self.store
+        return StructureStore(
+            store.committed, store.local, store.checkpoint, store.workload, store.label
         )
 
     def _judge_together(self) -> None:

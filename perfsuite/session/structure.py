@@ -1,0 +1,81 @@
+"""Counting a tier within a session: when it is counted, and what the counts are held against."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from perfsuite.images.generate import run as make_image
+from perfsuite.judge.structure import judge_structure
+from perfsuite.ladder import BuiltTier
+from perfsuite.measure.counters import count_tier
+from perfsuite.progress import Progress, silent
+from perfsuite.results.counters import TierCounters
+from perfsuite.results.machine import Environment
+from perfsuite.results.method import Method
+from perfsuite.results.reasons import BaselineRecorded, Incomparable
+from perfsuite.results.structure_reasons import NoCounts
+from perfsuite.results.verdict import Outcome, Verdict
+from perfsuite.settings import Settings
+from perfsuite.stores.structure import CountedTier, CountedWith, StructureStore
+
+_FEWEST_IMAGES = 2
+"""The first compiles; the second shows whether that was enough."""
+
+
+def count(built: BuiltTier, progress: Progress = silent) -> TierCounters:
+    """Count a tier; a compiled one makes two images first, unless it has made some already."""
+    if built.compile_log is not None and not built.compile_log.graphs:
+        workload = replace(built.latency, steps=min(2, built.latency.steps))
+        shot = next(workload.shots())
+        for done in range(_FEWEST_IMAGES):
+            progress("image before counting", done, _FEWEST_IMAGES)
+            make_image(built.pipeline, workload, shot)
+    progress("counting", 0, 1)
+    return count_tier(built)
+
+
+def judge_counts(
+    counted: TierCounters,
+    tier: str,
+    *,
+    store: StructureStore,
+    settings: Settings,
+    environment: Environment,
+    method: Method | None,
+) -> Verdict:
+    """Hold counts against recorded ones, and record them where that was asked for.
+
+    Args:
+        counted: the tier's counts.
+        tier: its name.
+        store: recorded counts.
+        settings: what was asked for.
+        environment: of the session.
+        method: what the tier resolved to.
+    """
+    here = CountedWith.here(environment)
+    known = None if settings.update else store.find(tier, method, here)
+    if isinstance(known, Incomparable):
+        verdict = judge_structure(tier, counted, None)
+        if verdict.outcome is Outcome.NO_BASELINE:
+            verdict = replace(verdict, reasons=(known,))
+    else:
+        verdict = judge_structure(tier, counted, known)
+    folder = _folder(settings)
+    if verdict.outcome is not Outcome.NO_BASELINE or folder is None:
+        return verdict
+    path = store.save(folder, tier, CountedTier(counted, method), here)
+    told = tuple(each for each in verdict.reasons if not isinstance(each, NoCounts))
+    return replace(
+        verdict,
+        outcome=Outcome.RECORDED,
+        reasons=(BaselineRecorded(str(path), added=False), *told),
+    )
+
+
+def _folder(settings: Settings) -> Path | None:
+    """Where counts without a baseline are recorded; None if nowhere."""
+    if settings.update is not None:
+        return settings.baselines
+    return settings.out / "baselines" if settings.missing == "record" else None
