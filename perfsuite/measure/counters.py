@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -59,13 +58,16 @@ def by_component(counts: OperatorCounts) -> OperatorCounts:
 
 
 def root_finder(components: dict[str, Any]) -> Callable[[str, str], str | None]:
-    """Says which component a compiled function belongs to, by its file and name."""
-    known = {
-        (code.co_filename, code.co_name): root
-        for root, module in components.items()
-        for code in _methods(type(module))
-    }
-    return lambda file, name: known.get((file, name))
+    """Says which component a compiled function belongs to, by its file and name.
+
+    A decorator that several components share belongs to none of them.
+    """
+    known: dict[tuple[str, str], set[str]] = {}
+    for root, module in components.items():
+        for code in _methods(type(module)):
+            known.setdefault((code.co_filename, code.co_name), set()).add(root)
+    only = {place: next(iter(roots)) for place, roots in known.items() if len(roots) == 1}
+    return lambda file, name: only.get((file, name))
 
 
 def _count_image(built: BuiltTier, components: dict[str, Any]) -> list[OperatorCounts]:
@@ -119,11 +121,11 @@ def _filter(made: list[str]) -> WhyNot | None:
 
 
 def _methods(kind: type) -> list[CodeType]:
-    functions = [
-        inspect.unwrap(value)
-        for each in kind.__mro__
-        if each is not torch.nn.Module
-        for value in vars(each).values()
-        if callable(value)
-    ]
-    return [f.__code__ for f in functions if hasattr(f, "__code__")]
+    """Code of a class's methods and of the decorators around them."""
+    found = []
+    for each in kind.__mro__:
+        for value in () if each is torch.nn.Module else tuple(vars(each).values()):
+            while hasattr(value, "__code__"):
+                found.append(value.__code__)
+                value = getattr(value, "__wrapped__", None)
+    return found

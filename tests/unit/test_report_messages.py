@@ -10,8 +10,11 @@ import pytest
 from perfsuite.report.messages import say, say_all, threshold_name
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
+from perfsuite.results import structure_reasons as c
 from perfsuite.results import support_reasons as s
+from perfsuite.results.counters import Counted, GraphBreak, Recompile
 from perfsuite.results.images import Change, Thresholds
+from perfsuite.results.structure import CountDifference
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 MISSED = p.ThresholdsMissed(
@@ -71,6 +74,22 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     s.NeedsHardware("sm_89 or newer"): ("needs sm_89 or newer",),
     s.NeedsLibrary("torch 2.13.0", "float8 products on a CPU"): ("torch 2.13.0 has no float8",),
     s.NoCounterpart("mine", "ssd-1b"): ("ssd-1b", "'mine'"),
+    c.GraphBroken((GraphBreak("call to print", "unet.py:7 in forward"),)): (
+        "1 graph break: call to print (unet.py:7 in forward)",
+    ),
+    c.CompiledAgain((Recompile("unet", "x.shape[0] == 2"),)): ("once: unet, since x.shape",),
+    c.NotQuantised(("unet.a", "unet.b"), 5): ("2 of 5 layers", "unet.a, unet.b"),
+    c.QuantisedUnasked(("unet.a",)): ("1 layer quantised", "unet.a"),
+    c.AttentionSplit(("a", "b", "c", "d")): ("in 4 modules: a, b, c and 1 more",),
+    c.OtherPrecision("bfloat16", (CountDifference("unet.a", "float32", 0, 2),)): (
+        "not in bfloat16: float32 in unet.a",
+    ),
+    c.CountsDiffer(
+        Counted.KERNELS, 10, 24, (CountDifference("vae", "cpp_fused", 1, 15),), 2, "vae"
+    ): ("14 more kernels (10 before, 24 now), all in vae: +14 cpp_fused in vae and 2 more",),
+    c.LessThanBaseline(): ("less is asked for", "--perf-update"),
+    c.CountedElsewhere(("torch 2.13.0",), ("torch 2.14.1",)): ("torch 2.13.0, here is torch 2.14",),
+    c.NoCounts("int8"): ("'int8'", "--perf-update"),
 }
 
 
