@@ -207,7 +207,7 @@ class Run:
         verdict = judge_counts(
             counted,
             name,
-            store=self._counts,
+            store=StructureStore.beside(self.store),
             settings=self.settings,
             environment=self.environment,
             method=self.methods.get(name),
@@ -251,14 +251,6 @@ class Run:
             refused=self.refused,
             p_values=self.p_values,
             name=self.matrix_name or "",
-        )
-
-    @property
-    def _counts(self) -> StructureStore:
-        """Recorded counts."""
-        store = self.store
-        return StructureStore(
-            store.committed, store.local, store.checkpoint, store.workload, store.label
         )
 
     def _judge_together(self) -> None:

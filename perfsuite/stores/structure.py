@@ -18,6 +18,7 @@ from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.reasons import Incomparable
 from perfsuite.storage import locked, read_json, write_json
+from perfsuite.stores.baselines import BaselineStore
 from perfsuite.workload import labelled
 
 LIBRARIES = ("torch", "diffusers", "transformers", "torchao")
@@ -116,6 +117,12 @@ class StructureStore:
     checkpoint: str
     workload: str
     label: str | None = None
+
+    @classmethod
+    def beside(cls, baselines: BaselineStore) -> StructureStore:
+        """The store of counts in the folders of a store of baselines."""
+        names = baselines.checkpoint, baselines.workload, baselines.label
+        return cls(baselines.committed, baselines.local, *names)
 
     def path(self, folder: Path) -> Path:
         """Where counts lie in a folder."""
