@@ -13,7 +13,9 @@ import cpuinfo
 import torch
 
 from perfsuite.cgroup import cpu_groups
-from perfsuite.device import Device, nvidia_uuid, usable_cores
+from perfsuite.device import Device, usable_cores
+from perfsuite.device.hardware import accelerator_hardware, device_properties
+from perfsuite.device.nvidia import NvidiaDriver, open_driver
 from perfsuite.results.machine import Environment, Hardware
 
 HOST_VARIABLE = "PERFSUITE_HOST"
@@ -38,7 +40,12 @@ _MATRIX_FEATURES = ("avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "bf16"
 def describe_hardware(device: Device, label: str | None) -> Hardware:
     """Look at the device that will be measured."""
     if device.is_accelerator:
-        return _accelerator_hardware(device.name, label)
+        return accelerator_hardware(device.name, label)
+    return cpu_hardware(label)
+
+
+def cpu_hardware(label: str | None = None) -> Hardware:
+    """Look at the CPU."""
     info = cpuinfo.get_cpu_info()
     flags = set(info.get("flags", ()))
     matrix = [feature for feature in _MATRIX_FEATURES if feature in flags]
@@ -55,35 +62,6 @@ def _quota(cores: int) -> float | None:
     """Cores that a container's quota leaves; None where it leaves all of them."""
     quota = cpu_groups().quota
     return round(quota, 2) if quota is not None and quota < cores else None
-
-
-def _accelerator_hardware(kind: str, label: str | None) -> Hardware:
-    if kind != "cuda":
-        return Hardware(kind, kind, label=label)
-    properties = torch.cuda.get_device_properties(0)
-    return Hardware(
-        kind,
-        properties.name,
-        memory_gib=round(properties.total_memory / 2**30),
-        power_limit_w=_power_limit_w(),
-        features=(f"sm{properties.major}{properties.minor}",),
-        label=label,
-    )
-
-
-def _power_limit_w() -> int | None:
-    """Watts, read from NVML; None where NVML is not there or does not say."""
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(nvidia_uuid())
-        milliwatts: int = pynvml.nvmlDeviceGetPowerManagementLimit(handle)
-        return round(milliwatts / 1000)
-    except pynvml.NVMLError:
-        return None
 
 
 def host_name() -> str:
@@ -133,4 +111,18 @@ def describe_environment(device: Device, label: str | None, folder: Path) -> Env
         git_revision=git_revision(folder),
         threads=torch.get_num_threads(),
         recorded_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        host=cpu_hardware() if device.is_accelerator else None,
+        driver=_driver_version(device),
     )
+
+
+def _driver_version(device: Device) -> str | None:
+    """Of an accelerator's driver; None where it does not say."""
+    if not device.is_accelerator:
+        return None
+    driver = open_driver() if device.name == "cuda" else None
+    if isinstance(driver, NvidiaDriver):
+        return driver.version()
+    properties = device_properties(device.name)
+    version = getattr(properties, "driver_version", None)
+    return None if version is None else str(version)

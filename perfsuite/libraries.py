@@ -29,6 +29,55 @@ def quietly() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def overheard(name: str) -> Iterator[list[str]]:
+    """Collect what a library warns of, without having it printed; `quietly` would lose it.
+
+    Args:
+        name: of its logger; those below it are heard too.
+
+    Yields:
+        First lines of warnings and errors, in order.
+    """
+    heard = _Collector(logging.WARNING)
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    handlers = {h for each in loggers if isinstance(each, logging.Logger) for h in each.handlers}
+    if logging.lastResort is not None:
+        handlers.add(logging.lastResort)
+    disabled, listened_to = logging.root.manager.disable, logging.getLogger(name)
+    for handler in handlers:
+        handler.addFilter(_only_critical)
+    listened_to.addHandler(heard)
+    logging.disable(logging.NOTSET)
+    try:
+        yield heard.lines
+    finally:
+        logging.disable(disabled)
+        listened_to.removeHandler(heard)
+        for handler in handlers:
+            handler.removeFilter(_only_critical)
+
+
+class _Collector(logging.Handler):
+    """Keeps the first line of every record."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it; one that cannot be formatted is kept as it was written."""
+        try:
+            said = record.getMessage()
+        except Exception:
+            said = str(record.msg)
+        self.lines.append(said.strip().partition("\n")[0])
+
+
+def _only_critical(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.CRITICAL
+
+
+@contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
     """As `quietly`, and without the progress bars of diffusers and transformers."""
     from diffusers.utils import logging as diffusers_logging

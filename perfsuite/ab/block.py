@@ -21,8 +21,9 @@ from perfsuite.images.generate import GeneratedImage
 from perfsuite.judge.validity import invalid_reason
 from perfsuite.progress import Progress, silent
 from perfsuite.results.ab import Arm, BlockRecord, StartFacts, TimedSample
+from perfsuite.results.condition_reasons import CompiledWhileSampling
 from perfsuite.results.machine import Conditions
-from perfsuite.results.reasons import CompiledWhileSampling, Reason
+from perfsuite.results.reasons import Reason
 from perfsuite.workers.client import OutOfDeviceMemory, Worker
 from perfsuite.workers.protocol import Build, Built, Finished, Hello, WarmedUp
 

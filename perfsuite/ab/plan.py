@@ -98,11 +98,11 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         _request(settings, asked, device, threads),
         cores,
         budget_s / policy.blocks,
-        usable_cores=environment.hardware.cores,
-        threads=record.environment.threads,
+        usable_cores=environment.cores,
+        threads=record.environment.busy_threads,
     )
     # There may be no references: the arms can still be held against each other.
-    found = (settings, environment.hardware.key, checkpoint, weights, asked)
+    found = (settings, environment.hardware.images_key, checkpoint, weights, asked)
     references = find_references(*found)
     images = ArmImages(asked.quality, references, find_calibration(*found))
     return GatePlan(wanted, work, images, record, settings.out)

@@ -8,6 +8,7 @@ vocabulary, and what they cost does not depend on which token it is.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,8 +98,8 @@ class RandomSdxlSource:
         digest_tokenizer(_TOKENIZER)
 
     def identity(self) -> str:
-        """The seed."""
-        return f"random weights, seed {self.seed}"
+        """The seed, and the version of how weights are drawn from it."""
+        return f"random weights 2, seed {self.seed}"
 
     def configuration(self) -> Configuration:
         """Digests of the constants above, and of the pocket checkpoint's tokenizer."""
@@ -158,15 +159,14 @@ class RandomSdxlSource:
 def _draw_weights(module: nn.Module, dtype: torch.dtype, torch_device: str, seed: int) -> None:
     """Fill a module that lies on the meta device.
 
-    Weights of two or more dimensions are normal with variance 1 / fan-in, so that activations stay
-    finite through the depth of SDXL; scales of norms are one, biases zero.
+    Weights of two or more dimensions have variance 1 / fan-in, so that activations stay finite
+    through the depth of SDXL; scales of norms are one, biases zero.
     """
     module.to(dtype).to_empty(device=torch_device).eval().requires_grad_(False)
-    generator = torch.Generator(torch_device).manual_seed(seed)
     for name, weight in module.named_parameters():
         if weight.dim() >= 2:
             fan_in = weight[0].numel()
-            weight.normal_(0.0, 1.0 / math.sqrt(fan_in), generator=generator)
+            _fill(weight, f"{seed} {name}", math.sqrt(3 / fan_in))
         else:
             weight.fill_(1.0 if name.endswith("weight") else 0.0)
     for name, buffer in module.named_buffers():
@@ -176,3 +176,36 @@ def _draw_weights(module: nn.Module, dtype: torch.dtype, torch_device: str, seed
                 hint="install the versions of baselines/constraints.txt",
             )
         buffer.copy_(torch.arange(buffer.numel()).expand_as(buffer))
+
+
+def _fill(weight: torch.Tensor, key: str, bound: float) -> None:
+    """Uniform numbers from -bound to bound, the same on every device.
+
+    A device's own generator gives each of its multiprocessors a part of the numbers, so that two
+    cards draw different weights from one seed. Here each number is a hash of its place: the 32-bit
+    finaliser of MurmurHash3 (Austin Appleby, public domain).
+
+    Args:
+        weight: to fill.
+        key: names the weight.
+        bound: largest magnitude.
+    """
+    numbers = torch.arange(weight.numel(), dtype=torch.int32, device=weight.device)
+    numbers.bitwise_xor_(_signed(zlib.crc32(key.encode())))
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        _mix(numbers, shift)
+        numbers.mul_(_signed(factor))
+    _mix(numbers, 16)
+    whole = numbers.bitwise_right_shift_(8).float().mul_(bound / 2**23)  # 24 bits: exact in float32
+    weight.copy_(whole.view(weight.shape))
+
+
+def _mix(numbers: torch.Tensor, shift: int) -> None:
+    """X ^= x >> shift, of unsigned numbers in a signed tensor."""
+    upper = numbers.bitwise_right_shift(shift).bitwise_and_((1 << (32 - shift)) - 1)
+    numbers.bitwise_xor_(upper)
+
+
+def _signed(number: int) -> int:
+    """The same 32 bits as a signed number."""
+    return number - (1 << 32) if number >= 1 << 31 else number

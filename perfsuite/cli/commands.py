@@ -123,7 +123,7 @@ def record_references(**given: Any) -> None:
 
 def _references_folder(run: Run) -> Path:
     name = labelled(run.checkpoint.name, run.work.quality_label)
-    keyed = Path(run.store.hardware_key, "references", name)
+    keyed = Path(run.environment.hardware.images_key, "references", name)
     portable = Path("references", name)
     return run.settings.baselines / (portable if run.checkpoint.portable_references else keyed)
 

@@ -53,7 +53,7 @@ def _known_calibration(run: Run) -> Calibration | None:
     from perfsuite.session.preflight import find_calibration
 
     weights = describe_weights((), run.checkpoint)[None]
-    key = run.store.hardware_key
+    key = run.environment.hardware.images_key
     try:
         return find_calibration(run.settings, key, run.checkpoint, weights, run.work)
     except CalibrationError:

@@ -15,14 +15,8 @@ __all__ = [
     "Device",
     "Result",
     "find_device",
-    "nvidia_uuid",
     "usable_cores",
 ]
-
-
-def nvidia_uuid() -> str:
-    """NVML's name of torch's CUDA device 0, whatever CUDA_VISIBLE_DEVICES says."""
-    return f"GPU-{torch.cuda.get_device_properties(0).uuid}"
 
 
 def find_device(wish: str) -> Device:

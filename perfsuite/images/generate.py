@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,8 +13,6 @@ import torch
 from perfsuite.errors import MeasurementError
 from perfsuite.pipelines import Pipeline, PipelineOutput, StepHook, family_of
 from perfsuite.workload import Shot, Workload
-
-_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
 @dataclass(frozen=True)
@@ -37,18 +34,19 @@ class GeneratedImage:
 
 @contextlib.contextmanager
 def deterministically() -> Iterator[None]:
-    """Deterministic algorithms where torch has them, and cuBLAS's fixed workspace."""
+    """Deterministic algorithms where torch has them.
+
+    cuBLAS repeats itself on a single stream, which is all that a pipeline uses. Its fixed workspace
+    ($CUBLAS_WORKSPACE_CONFIG) is read once, before the first product: set later it does nothing, or
+    stays for the whole process.
+    """
     before = torch.are_deterministic_algorithms_enabled()
     warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    workspace = os.environ.get(_CUBLAS)
-    os.environ.setdefault(_CUBLAS, ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warns_only)
-        if workspace is None:
-            os.environ.pop(_CUBLAS, None)
 
 
 def generate(pipeline: Pipeline, workload: Workload, shot: Shot) -> GeneratedImage:

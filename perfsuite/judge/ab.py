@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 def paired_blocks(tier: TierGate) -> tuple[Block, ...]:
     """Samples that may be judged."""
     return tuple(
-        Block(block.seconds(Arm.CONTROL), block.seconds(Arm.TREATMENT), block.interleaved)
+        Block(block.unspoilt(Arm.CONTROL), block.unspoilt(Arm.TREATMENT), block.interleaved)
         for block in tier.usable
     )
 

@@ -16,9 +16,10 @@ from perfsuite.judge.multiplicity import holm_alpha
 from perfsuite.judge.power import rounds_wanted
 from perfsuite.judge.validity import invalid_reason
 from perfsuite.judge.variance import Spread, steadier_spread
+from perfsuite.results.condition_reasons import CompiledWhileSampling, RecordedWhileSampling
 from perfsuite.results.machine import Conditions
 from perfsuite.results.policy import Policy
-from perfsuite.results.reasons import CompiledWhileSampling, NoBaseline, Reason, RegressedTogether
+from perfsuite.results.reasons import NoBaseline, Reason, RegressedTogether
 from perfsuite.results.samples import Goal, LatencySamples
 from perfsuite.results.verdict import Outcome, Verdict
 
@@ -44,8 +45,8 @@ class SessionJudge:
         policy: how strict to be.
         recorded: by the tier's name.
         hardware_key: names the hardware, for people.
-        cores: CPU cores that this process may use; None if an accelerator does the work.
-        threads: CPU threads that it computes with.
+        cores: CPU cores that this process may use; None if that is not known.
+        threads: CPU threads that it keeps busy.
         refused: by the tier's name, why what was recorded of it must not be compared.
         p_values: of the session's tests so far, by what they are about; judges of one session share
             them, since Holm's procedure weighs all its tests together.
@@ -81,7 +82,12 @@ class SessionJudge:
         return wanted
 
     def judge(
-        self, tier: str, latency: LatencySamples, conditions: Conditions, recompiles: int = 0
+        self,
+        tier: str,
+        latency: LatencySamples,
+        conditions: Conditions,
+        recompiles: int = 0,
+        recordings: int = 0,
     ) -> Verdict:
         """The verdict on a tier's samples.
 
@@ -90,9 +96,12 @@ class SessionJudge:
             latency: raw samples.
             conditions: what else went on meanwhile.
             recompiles: graphs that were compiled while sampling.
+            recordings: device graphs that were recorded while sampling.
         """
         if recompiles:
             return without_baseline(latency, Outcome.INVALID, CompiledWhileSampling(recompiles))
+        if recordings:
+            return without_baseline(latency, Outcome.INVALID, RecordedWhileSampling(recordings))
         spoilt = invalid_reason(conditions, cores=self.cores, threads=self.threads)
         if spoilt is not None:
             return without_baseline(latency, Outcome.INVALID, spoilt)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from perfsuite.results.machine import Conditions
-from perfsuite.results.reasons import (
+from perfsuite.results.condition_reasons import (
     BusyElsewhere,
     DeviceShared,
     QuotaThrottled,
-    Reason,
     Stolen,
     Swapping,
     Throttled,
 )
+from perfsuite.results.machine import Conditions
+from perfsuite.results.reasons import Reason
 
 _SWAPPED_BYTES = 1 << 20
 _STOLEN = 0.05
@@ -27,10 +27,10 @@ def invalid_reason(conditions: Conditions, *, cores: int | None, threads: int) -
 
     Args:
         conditions: what else went on.
-        cores: CPU cores that the measured process may use; None if it was an accelerator's work.
-        threads: CPU threads that it computed with.
+        cores: CPU cores that the measured process may use; None if that is not known.
+        threads: CPU threads that it kept busy.
     """
-    if conditions.throttled:
+    if conditions.throttled and _mostly_throttled(conditions):
         return Throttled(conditions.throttled)
     if conditions.others_on_device:
         return DeviceShared(conditions.others_on_device)
@@ -45,3 +45,9 @@ def invalid_reason(conditions: Conditions, *, cores: int | None, threads: int) -
     if cores is not None and busy > max(_BUSY * (cores - threads), (1 - _BUSY) * cores):
         return BusyElsewhere(busy, cores)
     return None
+
+
+def _mostly_throttled(conditions: Conditions) -> bool:
+    """Whether more samples are spoilt than not; older records do not tell which are."""
+    spoilt = conditions.throttled_samples
+    return spoilt is None or len(spoilt) > len(conditions.readings) / 2

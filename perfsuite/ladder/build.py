@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -110,7 +110,13 @@ def build_tier(
         exact_only: leave out what changes precision, so that only rounding may differ from fp32.
         workloads: what it will be asked to do; None for the checkpoint's own.
     """
-    builder = Builder(torch_device=device.name, is_accelerator=device.is_accelerator)
+    asked = workloads or checkpoint.workloads()
+    fewest = min(asked.latency.batch_size, asked.quality.batch_size)
+    builder = Builder(
+        torch_device=device.name,
+        is_accelerator=device.is_accelerator,
+        workload=replace(asked.latency, batch_size=fewest),
+    )
     gc.collect()
     device.release_memory()
     held_bytes = device.held_memory()
@@ -135,7 +141,7 @@ def build_tier(
         builder.dtype,
         tuple(builder.findings),
         build_s,
-        workloads or checkpoint.workloads(),
+        asked,
         log,
         builder._undo,
         held_bytes,

@@ -15,6 +15,7 @@ from perfsuite.errors import LadderError
 from perfsuite.pipelines import Pipeline, PipelineFamily, family_of
 from perfsuite.results.method import Finding
 from perfsuite.results.support_reasons import Obstacle
+from perfsuite.workload import Workload
 
 Need = Callable[[Device], Obstacle | None]
 """What a change needs: why a device, or what is installed, cannot do it; None if it can."""
@@ -40,12 +41,14 @@ class Builder:
         is_accelerator: whether that is an accelerator.
         dtype: dtype that the weights are loaded in.
         findings: what the changes found out on the way.
+        workload: that the pipeline will be asked for; None where nobody has said.
     """
 
     torch_device: str
     is_accelerator: bool
     dtype: torch.dtype = torch.float32
     findings: list[Finding] = field(default_factory=list)
+    workload: Workload | None = None
     _pipeline: Pipeline | None = None
     _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from perfsuite.ladder.builder import Builder, Phase, change
+from perfsuite.ladder.few_rows import layers_of_few_rows, needs_rows
 
 # Linear layers of these (in, out) features lose more by int8 than they gain.
 INT8_EXCLUDED_SHAPES = frozenset(
@@ -108,8 +109,23 @@ def dynamic_int8(builder: Builder) -> None:
         builder.find(
             "int8", "no Linear layer of this checkpoint passes the filter of the int8 tier"
         )
-    for module in builder.modules:
-        quantize_(module, Int8DynamicActivationInt8WeightConfig(), filter_fn=gains_from_int8)
+    left_out: frozenset[str] = frozenset()
+    if needs_rows(builder.torch_device) and builder.workload is not None:
+        left_out = layers_of_few_rows(builder.pipeline, builder.workload, gains_from_int8)
+    if left_out:
+        builder.find(
+            "int8",
+            f"{len(left_out)} layers see at most 16 rows, too few for the int8 product of a GPU "
+            "with fewer than 68 multiprocessors, and stay as they are: "
+            f"{', '.join(sorted(left_out))}",
+        )
+    for part, module in builder.family.modules(builder.pipeline).items():
+        names = frozenset(name.removeprefix(f"{part}.") for name in left_out)
+        quantize_(
+            module,
+            Int8DynamicActivationInt8WeightConfig(),
+            filter_fn=lambda layer, name, names=names: name not in names and gains_from_int8(layer),
+        )
 
 
 @change(phase=Phase.COMPILE, exact=True)

@@ -6,18 +6,21 @@ accelerator during a sample slows the sample.
 
 from __future__ import annotations
 
-import functools
-import operator
+import itertools
 import os
 import time
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 import psutil
 
 from perfsuite.cgroup import CpuGroups, cpu_groups
-from perfsuite.device import Device, nvidia_uuid, usable_cores
-from perfsuite.results.machine import Conditions, DeviceReading
+from perfsuite.device import Device, usable_cores
+from perfsuite.device.nvidia import NvidiaDriver, open_driver
+from perfsuite.results.machine import Conditions, DeviceReading, NotKnown
+
+Number = TypeVar("Number", int, float)
 
 # NVML's bits of 'clocks event reasons' that mean that the device ran slower than it could. Its
 # normal power cap (0x04) is left out: a data-centre GPU works at it all day.
@@ -27,6 +30,10 @@ _THROTTLING = {
     0x40: "thermal slowdown (hardware)",
     0x80: "power brake",
 }
+
+
+_SPOILT = 0.01
+"""Share of a sample's time for which a slowed device spoils it: a fifth of the tolerance."""
 
 
 class Watch(Protocol):
@@ -136,61 +143,76 @@ def _busy_s(times: Any) -> float:
     )
 
 
-class NvidiaWatch:
-    """Clocks, throttling, temperature, power and other processes of an NVIDIA device.
+class AcceleratorWatch:
+    """An accelerator, and the host that launches its work.
 
     Args:
-        nvml: the module `pynvml`, or something with its functions.
-        uuid: NVML's name of the device.
+        host: watches the CPU.
+        driver: of the accelerator, or why it cannot be asked.
     """
 
-    def __init__(self, nvml: Any, uuid: str) -> None:
-        nvml.nvmlInit()
-        self._nvml = nvml
-        self._handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+    def __init__(self, host: Watch, driver: NvidiaDriver | NotKnown) -> None:
+        self._host, self._driver = host, driver
         self._readings: list[DeviceReading] = []
 
     def start(self) -> None:
         """Forget what was seen."""
         self._readings = []
+        self._host.start()
 
     def between_samples(self) -> None:
-        """Read the device's sensors."""
-        nvml, handle = self._nvml, self._handle
-        running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        reading = DeviceReading(
-            clock_mhz=nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
-            temperature_c=nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
-            power_w=nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
-            throttling=nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
-            # In a container this process may be listed under another number, or not at all.
-            others=max(0, len(running) - 1),
-        )
-        self._readings.append(reading)
+        """Read the device's sensors and counters."""
+        if isinstance(self._driver, NvidiaDriver):
+            self._readings.append(self._driver.read())
 
     def finish(self) -> Conditions:
-        """The readings and their extremes."""
+        """What the host tells, the readings, and which samples were spoilt."""
+        host = self._host.finish()
+        if isinstance(self._driver, NotKnown):
+            return replace(host, not_known=(self._driver,))
         self.between_samples()  # also tells of what went on during the last sample
         seen = self._readings
-        reasons = functools.reduce(operator.or_, (each.throttling for each in seen))
-        clocks = [each.clock_mhz for each in seen]
-        return Conditions(
-            throttled=tuple(why for bit, why in _THROTTLING.items() if reasons & bit),
-            others_on_device=max(each.others for each in seen),
-            clock_mhz=(min(clocks), max(clocks)),
-            temperature_c=max(each.temperature_c for each in seen),
-            power_w=max(each.power_w for each in seen),
+        causes = [_throttled_between(*pair) for pair in itertools.pairwise(seen)]
+        clocks = _known(each.clock_mhz for each in seen)
+        return replace(
+            host,
+            throttled=tuple(dict.fromkeys(cause for each in causes for cause in each)),
+            throttled_samples=tuple(number for number, each in enumerate(causes) if each),
+            others_on_device=max(_known(each.others for each in seen), default=None),
+            clock_mhz=(min(clocks), max(clocks)) if clocks else None,
+            temperature_c=max(_known(each.temperature_c for each in seen), default=None),
+            power_w=max(_known(each.power_w for each in seen), default=None),
             readings=tuple(seen[:-1]),
+            not_known=self._driver.unanswered,
         )
+
+
+def _known(values: Iterable[Number | None]) -> list[Number]:
+    return [each for each in values if each is not None]
+
+
+def _throttled_between(before: DeviceReading, after: DeviceReading) -> tuple[str, ...]:
+    """What slowed the device between two readings, by its counters where it has them.
+
+    Without them only the bits at the end tell, of a moment when the device was idle already.
+    """
+    if before.violations is None or after.violations is None:
+        bits = after.throttling or 0
+        return tuple(why for bit, why in _THROTTLING.items() if bits & bit)
+    earlier = {each.cause: each.total_ns for each in before.violations}
+    between_s = (after.at_s or 0.0) - (before.at_s or 0.0)
+    return tuple(
+        each.cause
+        for each in after.violations
+        if (each.total_ns - earlier.get(each.cause, each.total_ns)) / 1e9 > _SPOILT * between_s
+    )
 
 
 def watch_for(device: Device) -> Watch:
-    """The watch for a device; an accelerator whose driver says nothing is watched by its host."""
+    """The watch for a device; what its driver does not tell is kept as not known."""
+    if not device.is_accelerator:
+        return CpuWatch()
     if device.name == "cuda":
-        try:
-            import pynvml
-
-            return NvidiaWatch(pynvml, nvidia_uuid())
-        except Exception:  # no library, no driver, no permission: NVML has an error for each
-            return CpuWatch()
-    return CpuWatch()
+        return AcceleratorWatch(CpuWatch(), open_driver())
+    unread = NotKnown("clocks, throttling and load of the device", "only NVIDIA's driver is read")
+    return AcceleratorWatch(CpuWatch(), unread)

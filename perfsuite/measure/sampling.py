@@ -11,8 +11,10 @@ from perfsuite.device import Device
 from perfsuite.errors import MeasurementError
 from perfsuite.images.generate import run
 from perfsuite.ladder import BuiltTier
+from perfsuite.measure.compiling import compiler_findings
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.graphs import GraphCounter
+from perfsuite.measure.host import host_share
 from perfsuite.measure.probe import Probe
 from perfsuite.measure.warmup import Warmth, WarmupRule, warm_up
 from perfsuite.progress import Progress, silent
@@ -217,7 +219,8 @@ def measure_tier(
     sampler = Sampler(
         lambda: run(built.pipeline, workload, shot), probe, built.device, plan, progress, watch
     )
-    warmth = sampler.warm_up()
+    with compiler_findings() as findings:
+        warmth = sampler.warm_up()
     most = sampler.plan_rounds(warmth)
     sampler.settle()
     counter = GraphCounter()
@@ -240,6 +243,10 @@ def measure_tier(
         warmup_graphs=warmth.graphs,
         probe_repeats=probe.repeats,
         recordings=graphs.recorded,
+        findings=tuple(findings),
+        host_share=host_share(
+            built.device, lambda hook: run(built.pipeline, workload, shot, on_step=hook)
+        ),
     )
 
 

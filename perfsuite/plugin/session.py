@@ -125,7 +125,11 @@ class MeasuringSession:
 
     def pytest_report_collectionfinish(self) -> str:
         """State the root, before the first measurement."""
-        return f"perfsuite: settings, baselines and records are those of {self._root}"
+        from perfsuite.session.subject import default_note
+
+        note = default_note(self.run.settings, self.run.device)
+        places = f"perfsuite: settings, baselines and records are those of {self._root}"
+        return f"{places}\nperfsuite: {note}" if note else places
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Close the record; a session that judged nothing does not end as if it had."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from perfsuite.report.numbers import format_value
 from perfsuite.report.structure_messages import say_structure
+from perfsuite.results import condition_reasons as c
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
 from perfsuite.results import support_reasons as s
@@ -95,25 +96,32 @@ def _of_baselines(reason: r.Reason) -> str | None:
 
 def _of_conditions(reason: r.Reason) -> str | None:
     match reason:
-        case r.CompiledWhileSampling(graphs, arm):
+        case c.CompiledWhileSampling(graphs, arm):
             who = f"by the {arm} " if arm else ""
             return (
                 f"{graphs} graphs were compiled {who}while sampling: "
                 "something changes shape between images"
             )
-        case r.Throttled(causes):
+        case c.Throttled(causes):
             return f"the device was throttled: {', '.join(causes)}"
-        case r.DeviceShared(processes):
+        case c.SamplesDropped(dropped, taken, causes):
+            return f"{dropped} of {taken} samples left out: {', '.join(causes)} slowdown meanwhile"
+        case c.RecordedWhileSampling(graphs):
+            return (
+                f"{graphs} device graphs were recorded while sampling: something moves in memory "
+                "between images"
+            )
+        case c.DeviceShared(processes):
             return f"{processes} other processes used the device"
-        case r.Swapping():
+        case c.Swapping():
             return "the machine was swapping: free memory, or measure a smaller checkpoint"
-        case r.Stolen(share):
+        case c.Stolen(share):
             return f"the hypervisor gave {share:.0%} of this machine's time to others"
-        case r.BusyElsewhere(busy, cores):
+        case c.BusyElsewhere(busy, cores):
             return (
                 f"other processes kept {busy:.1f} of {cores} cores busy: measure when it is quiet"
             )
-        case r.QuotaThrottled(throttled_s, quota):
+        case c.QuotaThrottled(throttled_s, quota):
             allowed = "" if quota is None else f" ({quota:g} cores)"
             return (
                 f"the container's CPU quota{allowed} stopped this process for {throttled_s:.1f} s: "

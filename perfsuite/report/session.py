@@ -15,6 +15,7 @@ from perfsuite.report.numbers import (
 )
 from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
 from perfsuite.results.machine import Environment
+from perfsuite.results.samples import Measurement
 from perfsuite.results.session import RunRecord, TierResult
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workload import Workload
@@ -36,6 +37,8 @@ LEGEND = (
     "MDE: minimum detectable effect, the smallest slowdown that this gate would call a regression "
     "(95 % power); SSIM: worst image against fp32"
 )
+_HOST_BOUND = 0.9
+"""Share of a step's time that its launches take, above which a faster CPU would make it faster."""
 _ORDER = (Metric.LATENCY, Metric.STRUCTURE, Metric.IMAGES, Metric.EXACTNESS, Metric.LAYERS)
 
 
@@ -90,8 +93,24 @@ def notes(record: RunRecord, records: str = "") -> tuple[str, ...]:
             *(each for metric in _ORDER for each in _said(result, metric, records)),
         ]
         said += [finding.message for finding in result.findings]
+        said += _of_measurement(result.measurement)
         lines += [f"{result.label}: {line}" for line in said if line]
     return (*_merged(lines), *_basis(record))
+
+
+def _of_measurement(measurement: Measurement | None) -> list[str]:
+    """What compiling brought to light, who waits for whom, and what the machine did not tell."""
+    if measurement is None:
+        return []
+    said = [finding.message for finding in measurement.findings]
+    share = measurement.host_share
+    if share is not None and share > _HOST_BOUND:
+        said.append(f"the device waits for the CPU: a step is launched in {share:.0%} of its time")
+    unknown: dict[str, list[str]] = {}
+    for each in measurement.conditions.not_known:
+        unknown.setdefault(each.reason, []).append(each.what)
+    said += [f"not known: {', '.join(whats)} ({reason})" for reason, whats in unknown.items()]
+    return said
 
 
 def verdict_text(result: TierResult) -> str:

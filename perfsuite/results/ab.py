@@ -112,6 +112,22 @@ class BlockRecord:
     spoilt: Reason | None = None
     turns: int = 1
 
+    def unspoilt(self, arm: Arm) -> tuple[float, ...]:
+        """One arm's samples but for those while which the device was throttled.
+
+        Of arms that took turns a pair is left out where either was.
+        """
+        of = Arm if self.interleaved else (arm,)
+        spoilt = {
+            number
+            for each in of
+            if each in self.starts
+            for number in self.starts[each].conditions.throttled_samples or ()
+        }
+        taken = self.seconds(arm)
+        kept = tuple(each for number, each in enumerate(taken) if number not in spoilt)
+        return kept or taken
+
     def seconds(self, arm: Arm) -> tuple[float, ...]:
         """One arm's samples, in order."""
         return tuple(each.seconds for each in self.samples if each.arm is arm)

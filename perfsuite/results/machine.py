@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Hardware:
         kind: `cpu` or the accelerator's torch name.
         model: marketing name of the CPU or accelerator.
         cores: CPU cores that this process may use; None on an accelerator.
-        memory_gib: the accelerator's memory, rounded; None on a CPU.
+        memory_gib: the accelerator's nominal memory; None on a CPU.
         power_limit_w: the accelerator's power limit in watts, where it can be read.
         features: vector and matrix extensions of the CPU, or the compute capability.
         label: free label of the machine pool.
@@ -29,6 +30,11 @@ class Hardware:
     features: tuple[str, ...] = ()
     label: str | None = None
     cpu_quota: float | None = None
+
+    @property
+    def images_key(self) -> str:
+        """The same for what images depend on: a power limit changes no pixel."""
+        return replace(self, power_limit_w=None).key
 
     @property
     def key(self) -> str:
@@ -57,6 +63,9 @@ class Environment:
             outside a checkout.
         threads: CPU threads that torch uses within one operator.
         recorded_at: UTC, ISO 8601.
+        host: the CPU beside an accelerator, which launches its work; None on a CPU and in records
+            that are older than it.
+        driver: version of the accelerator's driver; None where it is not known.
     """
 
     hardware: Hardware
@@ -66,11 +75,49 @@ class Environment:
     git_revision: str | None
     threads: int
     recorded_at: str
+    host: Hardware | None = None
+    driver: str | None = None
+
+    @property
+    def cores(self) -> int | None:
+        """CPU cores that the measuring process may use; None where that is not known."""
+        return (self.host or self.hardware).cores
+
+    @property
+    def busy_threads(self) -> int:
+        """CPU threads that it keeps busy: one beside an accelerator, which it launches from."""
+        return self.threads if self.hardware.kind == "cpu" else 1
+
+
+@dataclass(frozen=True)
+class NotKnown:
+    """Something that a machine does not tell.
+
+    Attributes:
+        what: was asked.
+        reason: why there is no answer.
+    """
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ViolationTime:
+    """How long a device has been slowed down, by the counter of its driver.
+
+    Attributes:
+        cause: of the slowdown.
+        total_ns: nanoseconds since the driver was loaded.
+    """
+
+    cause: str
+    total_ns: int
 
 
 @dataclass(frozen=True)
 class DeviceReading:
-    """What an accelerator's driver said right before one sample and its probe.
+    """What an accelerator's driver said right before one sample and its probe; None: not known.
 
     Attributes:
         clock_mhz: clock of its processors.
@@ -78,13 +125,17 @@ class DeviceReading:
         power_w: power draw in watts.
         throttling: the driver's bits of reasons for a slower clock.
         others: other processes that computed on it.
+        violations: how long it has been slowed down until then.
+        at_s: seconds on a clock that only goes forward.
     """
 
-    clock_mhz: int
-    temperature_c: int
-    power_w: float
-    throttling: int
-    others: int
+    clock_mhz: int | None
+    temperature_c: int | None
+    power_w: float | None
+    throttling: int | None
+    others: int | None
+    violations: tuple[ViolationTime, ...] | None = None
+    at_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +148,8 @@ class Conditions:
         swapped_bytes: read from and written to swap.
         load_average: runnable processes, average of the last minute.
         throttled: reasons for which the accelerator slowed down.
+        throttled_samples: numbers of the samples, from 0, while which it did; None in records that
+            are older than it, and on a CPU.
         others_on_device: processes that shared the accelerator.
         clock_mhz: lowest and highest clock of the accelerator seen between samples.
         temperature_c: highest temperature of the accelerator.
@@ -105,6 +158,7 @@ class Conditions:
         cpu_quota: cores that a container's quota leaves to this process.
         throttled_s: seconds that the quota made it stand still, added up over cores.
         watched_s: seconds for which all this was watched.
+        not_known: what the machine did not tell.
     """
 
     busy_elsewhere: float | None = None
@@ -120,3 +174,10 @@ class Conditions:
     cpu_quota: float | None = None
     throttled_s: float | None = None
     watched_s: float | None = None
+    throttled_samples: tuple[int, ...] | None = None
+    not_known: tuple[NotKnown, ...] = ()
+
+    def unspoilt(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Of one value for each sample, those of samples while which nothing was throttled."""
+        spoilt = frozenset(self.throttled_samples or ())
+        return tuple(each for number, each in enumerate(values) if number not in spoilt)

@@ -6,6 +6,17 @@ The wording stands in `perfsuite.report.messages`, in one place. In JSON a reaso
 
 from __future__ import annotations
 
+from perfsuite.results.condition_reasons import (
+    BusyElsewhere,
+    CompiledWhileSampling,
+    DeviceShared,
+    QuotaThrottled,
+    RecordedWhileSampling,
+    SamplesDropped,
+    Stolen,
+    Swapping,
+    Throttled,
+)
 from perfsuite.results.picture_reasons import (
     AgainstControl,
     CodedReason,
@@ -176,76 +187,6 @@ class FirstBaseline(CodedReason, frozen=True):
     """There was no baseline; from now on this run is the machine's own."""
 
 
-class CompiledWhileSampling(CodedReason, frozen=True):
-    """Graphs were compiled while samples were taken.
-
-    Attributes:
-        graphs: how many.
-        arm: whose, in a gate; empty in a session.
-    """
-
-    graphs: int
-    arm: str = ""
-
-
-class Throttled(CodedReason, frozen=True):
-    """The device ran slower than it can.
-
-    Attributes:
-        causes: that its driver named.
-    """
-
-    causes: tuple[str, ...]
-
-
-class DeviceShared(CodedReason, frozen=True):
-    """Other processes computed on the device.
-
-    Attributes:
-        processes: how many.
-    """
-
-    processes: int
-
-
-class Swapping(CodedReason, frozen=True):
-    """The machine moved memory to or from its swap."""
-
-
-class Stolen(CodedReason, frozen=True):
-    """The hypervisor gave time of this machine to others.
-
-    Attributes:
-        share: of the machine's time.
-    """
-
-    share: float
-
-
-class BusyElsewhere(CodedReason, frozen=True):
-    """Other processes kept cores busy.
-
-    Attributes:
-        busy: cores, on average.
-        cores: that this process may use.
-    """
-
-    busy: float
-    cores: int
-
-
-class QuotaThrottled(CodedReason, frozen=True):
-    """The container's CPU quota stopped this process while it was measured.
-
-    Attributes:
-        throttled_s: seconds that it was stopped.
-        quota: cores that the quota allows; None if it is not known.
-    """
-
-    throttled_s: float
-    quota: float | None = None
-
-
 class MemoryUnknown(CodedReason, frozen=True):
     """Peak memory could not be measured."""
 
@@ -300,6 +241,8 @@ Reason = (
     | FirstBaseline
     | CompiledWhileSampling
     | Throttled
+    | SamplesDropped
+    | RecordedWhileSampling
     | DeviceShared
     | Swapping
     | Stolen

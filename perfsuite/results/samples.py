@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from perfsuite.results.condition_reasons import SamplesDropped
 from perfsuite.results.machine import Conditions
+from perfsuite.results.method import Finding
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,9 @@ class Measurement:
             records that are older than it.
         probe_repeats: how many times the probe ran before each sample.
         recordings: device graphs that were recorded *during* sampling.
+        host_share: of the time of a denoising step on an accelerator, the part that the CPU needs
+            to launch its work; near 1 the device waits for it. None on a CPU.
+        findings: what compiling brought to light.
     """
 
     tier: str
@@ -117,6 +122,29 @@ class Measurement:
     warmup_graphs: tuple[GraphWork, ...] = ()
     probe_repeats: int = 1
     recordings: int = 0
+    host_share: float | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def unspoilt(self) -> LatencySamples:
+        """Samples that may be judged: without those while which the device was throttled.
+
+        All of them where none would be left; what is said of such a tier is that it is invalid.
+        """
+        keep, latency = self.conditions.unspoilt, self.latency
+        kept = keep(latency.samples_s)
+        if not kept:
+            return latency
+        return LatencySamples(kept, keep(latency.probe_s), latency.probe)
+
+    @property
+    def dropped(self) -> tuple[SamplesDropped, ...]:
+        """What is to be said of samples that are left out; nothing if none is."""
+        spoilt = self.conditions.throttled_samples
+        if not spoilt:
+            return ()
+        taken = len(self.latency.samples_s)
+        return (SamplesDropped(len(spoilt), taken, self.conditions.throttled),)
 
     @property
     def probe_share(self) -> float:

@@ -60,13 +60,13 @@ def calibrate(
         CalibrationError: fp32 does not make its own references, or a tier cannot be scored.
         OutputError: the file cannot be written.
     """
-    key = None if run.checkpoint.portable_references else run.store.hardware_key
+    key = None if run.checkpoint.portable_references else run.environment.hardware.images_key
     path = calibration_path(run.settings.baselines, run.checkpoint.name, key)
     check_outputs(path)
     begin("fp32")
     ground = _lay_ground(run, widened(run.work.quality, seeds), progress)
     known = run.calibration.tiers if run.calibration else {}
-    key = None if run.checkpoint.portable_references else run.store.hardware_key
+    key = None if run.checkpoint.portable_references else run.environment.hardware.images_key
     label = run.work.quality_label
     path = calibration_path(run.settings.baselines, run.checkpoint.name, key, label)
     calibration = Calibration(

@@ -28,22 +28,17 @@ from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
 from perfsuite.results.method import Finding, Method
 from perfsuite.results.reasons import (
-    BaselineLost,
-    BaselineRecorded,
-    FirstBaseline,
     Incomparable,
-    NoBaseline,
-    TierNotInBaseline,
 )
 from perfsuite.results.samples import Goal, Measurement
 from perfsuite.results.session import RunRecord, TierResult, save_record
 from perfsuite.results.support_reasons import Obstacle
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.images import ImageGate
+from perfsuite.session.storing import store_run
 from perfsuite.session.structure import count, judge_counts
 from perfsuite.settings import Settings
-from perfsuite.stores.baselines import Baseline, BaselineStore, RecordedRun
-from perfsuite.stores.first_baselines import FirstBaselines, subject_of
+from perfsuite.stores.baselines import Baseline, BaselineStore
 from perfsuite.stores.references import record_references
 from perfsuite.stores.structure import StructureStore
 from perfsuite.workload import Workloads, labelled
@@ -188,10 +183,15 @@ class Run:
     def judge_measurement(self, measurement: Measurement) -> Verdict:
         """Judge a measurement against the baseline, store it where asked, and save the record."""
         verdict = self._judge.judge(
-            measurement.tier, measurement.latency, measurement.conditions, measurement.recompiles
+            measurement.tier,
+            measurement.unspoilt,
+            measurement.conditions,
+            measurement.recompiles,
+            measurement.recordings,
         )
+        verdict = replace(verdict, notes=(*verdict.notes, *measurement.dropped))
         if verdict.outcome is not Outcome.INVALID:
-            verdict = self._store_run(measurement, verdict)
+            verdict = store_run(self, measurement, verdict)
         known = replace(self._result(measurement.tier), measurement=measurement)
         return self._say(known, verdict)
 
@@ -246,8 +246,8 @@ class Run:
                 for name, each in tiers.items()
             },
             self.store.hardware_key,
-            self.environment.hardware.cores,
-            self.environment.threads,
+            self.environment.cores,
+            self.environment.busy_threads,
             refused=self.refused,
             p_values=self.p_values,
             name=self.matrix_name or "",
@@ -260,40 +260,6 @@ class Run:
         judged = {tier: verdict for tier, verdict in known.items() if verdict is not None}
         for tier, verdict in self._judge.judge_together(judged).items():
             self._share(self.record.with_result(self._result(tier).with_verdict(verdict)))
-
-    def _store_run(self, measurement: Measurement, verdict: Verdict) -> Verdict:
-        """Make this run a baseline, or one more run of one, where that was asked for."""
-        method = self.methods.get(measurement.tier)
-        run = RecordedRun(self.record.run_id, self.environment, measurement.latency, method)
-        settings = self.settings
-        if settings.update is not None:
-            add = settings.update == "add"
-            path = self.store.save_run(settings.baselines, measurement, run, add=add)
-            reasons = (BaselineRecorded(str(path), add),)
-            return replace(verdict, outcome=Outcome.RECORDED, reasons=reasons)
-        if not any(isinstance(each, NoBaseline) for each in verdict.reasons):
-            return verdict
-        if self.store.path(settings.baselines).is_file():
-            return replace(verdict, reasons=(TierNotInBaseline(measurement.tier),))
-        return self._record_first(measurement, run, verdict)
-
-    def _record_first(
-        self, measurement: Measurement, run: RecordedRun, verdict: Verdict
-    ) -> Verdict:
-        """Make this run this machine's first baseline of a tier, where that was asked for."""
-        settings = self.settings
-        listed = FirstBaselines.under(settings.out)
-        subject = subject_of(self.record, self.store.label, measurement.tier)
-        if settings.missing == "once":
-            earlier = listed.find(subject)
-            if earlier is not None:
-                lost = BaselineLost(self.store.hardware_key, earlier.hardware_key, earlier.run_id)
-                return replace(verdict, reasons=(lost,))
-        elif settings.missing != "record":
-            return verdict
-        self.store.save_run(settings.out / "baselines", measurement, run, add=False)
-        listed.note(subject, self.store.hardware_key, run.run_id)
-        return replace(verdict, outcome=Outcome.RECORDED, reasons=(FirstBaseline(),))
 
     def _image_gate(self, built: BuiltTier | None, progress: Progress) -> ImageGate:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""
@@ -308,7 +274,7 @@ class Run:
             with self.build(reference_tier()) as fp32:
                 return self._record_references(fp32, progress)
         name = labelled(self.checkpoint.name, self.work.quality_label)
-        folder = self.settings.out / "references" / self.store.hardware_key / name
+        folder = self.settings.out / "references" / self.environment.hardware.images_key / name
         return self.record_references(built, folder, progress)
 
     def record_references(self, fp32: BuiltTier, folder: Path, progress: Progress) -> References:

@@ -26,6 +26,7 @@ from perfsuite.errors import head_of
 from perfsuite.images.generate import generate, run
 from perfsuite.ladder import BuiltTier, build_tier, find_tiers
 from perfsuite.libraries import quietly
+from perfsuite.measure.compiling import compiler_findings
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.graphs import compiled_graphs
 from perfsuite.measure.warmup import WarmupRule, warm_up
@@ -120,10 +121,11 @@ class Workbench:
         self._tier = built
         shot = next(built.latency.shots())
         self._image = lambda **options: run(built.pipeline, built.latency, shot, **options)
-        first_image_s = device.timed(self._image)[0]
+        with compiler_findings() as found:
+            first_image_s = device.timed(self._image)[0]
         self._graphs_at_first = compiled_graphs()
         used, free = _device_memory() if device.is_accelerator else (None, None)
-        return Built(built.build_s, first_image_s, built.findings, used, free)
+        return Built(built.build_s, first_image_s, (*built.findings, *found), used, free)
 
     def _warm_up(self, request: WarmUp) -> WarmedUp:
         if request.cores:

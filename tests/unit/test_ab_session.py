@@ -20,7 +20,8 @@ from perfsuite.results.ab import (
     load_gate,
     record_path,
 )
-from perfsuite.results.reasons import BlockUnfinished, BusyElsewhere, CompiledWhileSampling
+from perfsuite.results.condition_reasons import BusyElsewhere, CompiledWhileSampling
+from perfsuite.results.reasons import BlockUnfinished
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.workers.client import OutOfDeviceMemory
 from perfsuite.workers.protocol import Built

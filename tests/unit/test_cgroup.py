@@ -14,8 +14,8 @@ from perfsuite.environment import describe_hardware
 from perfsuite.judge.validity import invalid_reason
 from perfsuite.measure.conditions import CpuWatch
 from perfsuite.report.messages import say
+from perfsuite.results.condition_reasons import QuotaThrottled
 from perfsuite.results.machine import Conditions
-from perfsuite.results.reasons import QuotaThrottled
 from tests.unit.fake_device import FakeDevice
 from tests.unit.samples import hardware
 

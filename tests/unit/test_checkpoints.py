@@ -96,4 +96,4 @@ def test_full_size_random_sdxl_takes_a_step_in_every_eager_tier(
 
 
 def test_random_weights_are_named_by_their_seed() -> None:
-    assert RandomSdxlSource(3).identity() == "random weights, seed 3"
+    assert RandomSdxlSource(3).identity() == "random weights 2, seed 3"

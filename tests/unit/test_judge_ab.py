@@ -9,6 +9,7 @@ import pytest
 from perfsuite.judge.ab import compile_seconds, judge_tier, paired_blocks
 from perfsuite.judge.paired import judge_paired
 from perfsuite.results.ab import Arm, BlockRecord, TierGate
+from perfsuite.results.condition_reasons import Swapping
 from perfsuite.results.picture_reasons import AgainstControl, ControlAtFault
 from perfsuite.results.policy import PairedPolicy
 from perfsuite.results.reasons import (
@@ -17,7 +18,6 @@ from perfsuite.results.reasons import (
     MemoryUnknown,
     NoStartMeasured,
     Reason,
-    Swapping,
     TooFewStarts,
 )
 from perfsuite.results.samples import PeakMemory

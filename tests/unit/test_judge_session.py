@@ -9,16 +9,10 @@ from itertools import permutations
 import pytest
 
 from perfsuite.judge.session import Recorded, SessionJudge
+from perfsuite.results.condition_reasons import BusyElsewhere, CompiledWhileSampling, Swapping
 from perfsuite.results.machine import Conditions
 from perfsuite.results.policy import Assumption, Policy
-from perfsuite.results.reasons import (
-    BusyElsewhere,
-    CompiledWhileSampling,
-    Incomparable,
-    NoBaseline,
-    RegressedTogether,
-    Swapping,
-)
+from perfsuite.results.reasons import Incomparable, NoBaseline, RegressedTogether
 from perfsuite.results.samples import LatencySamples
 from perfsuite.results.verdict import Basis, Outcome, Verdict
 from tests.unit.samples import PROBE, latency_samples, quiet_run

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from perfsuite.judge.validity import invalid_reason
-from perfsuite.results.machine import Conditions
-from perfsuite.results.reasons import (
+from perfsuite.results.condition_reasons import (
     BusyElsewhere,
     DeviceShared,
-    Reason,
     Stolen,
     Swapping,
     Throttled,
 )
+from perfsuite.results.machine import Conditions
+from perfsuite.results.reasons import Reason
 
 
 def found(conditions: Conditions, *, cores: int | None = 8, threads: int = 4) -> Reason | None:

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from perfsuite.report.messages import say, say_all, threshold_name
+from perfsuite.results import condition_reasons as c
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
-from perfsuite.results import structure_reasons as c
+from perfsuite.results import structure_reasons as t
 from perfsuite.results import support_reasons as s
 from perfsuite.results.counters import Counted, GraphBreak, Recompile
 from perfsuite.results.images import Change, Thresholds
@@ -39,13 +40,15 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     r.Incomparable("probe", "v2", "v1"): ("probe v2", "v1", "--perf-update"),
     r.BaselineRecorded("baselines/x.json", added=False): ("new baseline in baselines/x.json",),
     r.FirstBaseline(): ("no baseline for this hardware yet", "is now its baseline"),
-    r.CompiledWhileSampling(3, "treatment"): ("3 graphs", "by the treatment "),
-    r.Throttled(("heat", "power")): ("throttled: heat, power",),
-    r.DeviceShared(2): ("2 other processes",),
-    r.Swapping(): ("swapping",),
-    r.Stolen(0.07): ("7%",),
-    r.BusyElsewhere(1.26, 2): ("1.3 of 2 cores",),
-    r.QuotaThrottled(2.25, 1.5): ("2.2 s", "(1.5 cores)"),
+    c.CompiledWhileSampling(3, "treatment"): ("3 graphs", "by the treatment "),
+    c.Throttled(("heat", "power")): ("throttled: heat, power",),
+    c.SamplesDropped(3, 20, ("thermal",)): ("3 of 20 samples", "thermal slowdown"),
+    c.RecordedWhileSampling(2): ("2 device graphs",),
+    c.DeviceShared(2): ("2 other processes",),
+    c.Swapping(): ("swapping",),
+    c.Stolen(0.07): ("7%",),
+    c.BusyElsewhere(1.26, 2): ("1.3 of 2 cores",),
+    c.QuotaThrottled(2.25, 1.5): ("2.2 s", "(1.5 cores)"),
     BLACK: ("the image is black", "'A cat', seed 3"),
     MISSED: ("damage", "worst SSIM 0.91234 below 0.95000", "'A fox', seed 7"),
     p.ReferenceTierChanged(MISSED, ("torch 2.13.0 (now 2.14.1)",)): (
@@ -74,22 +77,22 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     s.NeedsHardware("sm_89 or newer"): ("needs sm_89 or newer",),
     s.NeedsLibrary("torch 2.13.0", "float8 products on a CPU"): ("torch 2.13.0 has no float8",),
     s.NoCounterpart("mine", "ssd-1b"): ("ssd-1b", "'mine'"),
-    c.GraphBroken((GraphBreak("call to print", "unet.py:7 in forward"),)): (
+    t.GraphBroken((GraphBreak("call to print", "unet.py:7 in forward"),)): (
         "1 graph break: call to print (unet.py:7 in forward)",
     ),
-    c.CompiledAgain((Recompile("unet", "x.shape[0] == 2"),)): ("once: unet, since x.shape",),
-    c.NotQuantised(("unet.a", "unet.b"), 5): ("2 of 5 layers", "unet.a, unet.b"),
-    c.QuantisedUnasked(("unet.a",)): ("1 layer quantised", "unet.a"),
-    c.AttentionSplit(("a", "b", "c", "d")): ("in 4 modules: a, b, c and 1 more",),
-    c.OtherPrecision("bfloat16", (CountDifference("unet.a", "float32", 0, 2),)): (
+    t.CompiledAgain((Recompile("unet", "x.shape[0] == 2"),)): ("once: unet, since x.shape",),
+    t.NotQuantised(("unet.a", "unet.b"), 5): ("2 of 5 layers", "unet.a, unet.b"),
+    t.QuantisedUnasked(("unet.a",)): ("1 layer quantised", "unet.a"),
+    t.AttentionSplit(("a", "b", "c", "d")): ("in 4 modules: a, b, c and 1 more",),
+    t.OtherPrecision("bfloat16", (CountDifference("unet.a", "float32", 0, 2),)): (
         "not in bfloat16: float32 in unet.a",
     ),
-    c.CountsDiffer(
+    t.CountsDiffer(
         Counted.KERNELS, 10, 24, (CountDifference("vae", "cpp_fused", 1, 15),), 2, "vae"
     ): ("14 more kernels (10 before, 24 now), all in vae: +14 cpp_fused in vae and 2 more",),
-    c.LessThanBaseline(): ("less is asked for", "--perf-update"),
-    c.CountedElsewhere(("torch 2.13.0",), ("torch 2.14.1",)): ("torch 2.13.0, here is torch 2.14",),
-    c.NoCounts("int8"): ("'int8'", "--perf-update"),
+    t.LessThanBaseline(): ("less is asked for", "--perf-update"),
+    t.CountedElsewhere(("torch 2.13.0",), ("torch 2.14.1",)): ("torch 2.13.0, here is torch 2.14",),
+    t.NoCounts("int8"): ("'int8'", "--perf-update"),
 }
 
 
@@ -122,8 +125,8 @@ def test_no_two_reasons_are_said_alike() -> None:
 
 
 def test_what_is_not_known_leaves_no_gap_in_the_sentence() -> None:
-    assert say(r.CompiledWhileSampling(1)).startswith("1 graphs were compiled while sampling")
-    assert "quota stopped this process" in say(r.QuotaThrottled(2.0))
+    assert say(c.CompiledWhileSampling(1)).startswith("1 graphs were compiled while sampling")
+    assert "quota stopped this process" in say(c.QuotaThrottled(2.0))
     assert say(p.ImageFaults((), "A cat", 3)).startswith("the image cannot be compared for 'A cat'")
     assert "made with" not in say(p.ReferenceTierChanged(BLACK))
     assert " and 0 more" not in say(p.LayersMissed("a", 0, 1.0, 0.1, 1.0, 0.1))
@@ -133,7 +136,7 @@ def test_what_is_not_known_leaves_no_gap_in_the_sentence() -> None:
 
 def test_several_reasons_are_one_line_in_their_order() -> None:
     assert say_all(()) == ""
-    assert say_all((r.Swapping(), r.TooFewStarts())) == (
+    assert say_all((c.Swapping(), r.TooFewStarts())) == (
         "the machine was swapping: free memory, or measure a smaller checkpoint; "
         "fewer than two starts of both arms"
     )
