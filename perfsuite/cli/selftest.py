@@ -188,7 +188,7 @@ def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
     if not chosen:
         raise SettingsError(f"no fault is named like {', '.join(only)}", hint="leave out --only")
     folder = run.settings.out / "selftest"
-    gate = ImageGate(run.references, run.calibration, folder, run.environment)
+    gate = ImageGate(run.references, run.calibration, folder, run.environment, folder.parent)
     report = Report(run.checkpoint.name, run.record.identity)
     for trial in () if only else try_tiers(run, gate, line.begin, line.update):
         report = replace(report, healthy=(*report.healthy, trial))

@@ -26,7 +26,7 @@ _MARKS = {Answer.GOOD: "+", Answer.BAD: "x", Answer.UNKNOWN: "?"}
 def bisection_document(record: BisectRecord) -> Document:
     """What is worse since when, how it was found, how to see it again."""
     head, *rest = summary(record)
-    rows = tuple(Row(_cells(trial), _OUTCOMES[trial.answer]) for trial in record.trials)
+    rows = tuple(Row(trial_cells(trial), _OUTCOMES[trial.answer]) for trial in record.trials)
     return Document(
         (
             Heading(head),
@@ -34,14 +34,14 @@ def bisection_document(record: BisectRecord) -> Document:
             Lines((_marks(record),)),
             Table(COLUMNS, rows),
             Lines(("To see it again:",)),
-            Code(_command(record)),
+            Code(command(record)),
         )
     )
 
 
 def trial_line(trial: Trial) -> str:
     """One trial as it comes in."""
-    return " ".join(part for part in _cells(trial) if part not in ("", ABSENT))
+    return " ".join(part for part in trial_cells(trial) if part not in ("", ABSENT))
 
 
 def summary(record: BisectRecord) -> tuple[str, ...]:
@@ -77,14 +77,16 @@ def _machine(record: BisectRecord) -> str:
     return f"machine: {hardware.model}, {threads} threads; {versions}"
 
 
-def _command(record: BisectRecord) -> str:
+def command(record: BisectRecord) -> str:
+    """What repeats a bisection."""
     return (
         f'perfsuite bisect --good "{record.good}" --bad "{record.bad}" --tier {record.tier} '
         f"--metric {record.question.value} --checkpoint {record.checkpoint}"
     )
 
 
-def _cells(trial: Trial) -> tuple[str, ...]:
+def trial_cells(trial: Trial) -> tuple[str, ...]:
+    """Version, against which, what was found, the change, and the trial's own words."""
     return (
         trial.version,
         trial.against,

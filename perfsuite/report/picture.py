@@ -45,8 +45,8 @@ def draw_failure(
     comparable = shown.shape == reference.shape
     difference = np.abs(shown - reference).mean(axis=2) if comparable else None
     peak = float(difference.max()) if difference is not None else 0.0
-    heat = _heat(difference, peak) if difference is not None else np.zeros_like(reference)
-    panels = [_enlarged(panel) for panel in (reference, shown, heat)]
+    drawn = heat(difference, peak) if difference is not None else np.zeros_like(reference)
+    panels = [_enlarged(panel) for panel in (reference, shown, drawn)]
     map_name = "difference" if difference is not None else "difference: sizes differ"
     names = ("reference (fp32)", "image", map_name)
     sheet = _sheet(panels)
@@ -85,7 +85,7 @@ def _enlarged(pixels: Pixels) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST)
 
 
-def _heat(difference: npt.NDArray[np.float32], peak: float) -> Pixels:
+def heat(difference: npt.NDArray[np.float32], peak: float) -> Pixels:
     """Colours of a difference, scaled to its own peak; black throughout if there is none."""
     place = difference / peak if peak > 0 else difference
     return _colours(place)

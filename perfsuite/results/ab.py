@@ -223,6 +223,7 @@ class GateRecord:
         complete: whether the gate came to its end.
         interrupted: whether somebody stopped it.
         host: name of the machine; None in records that are older than it.
+        command: what was typed to make it; None in older records.
     """
 
     schema: int
@@ -242,6 +243,7 @@ class GateRecord:
     complete: bool = False
     interrupted: bool = False
     host: str | None = None
+    command: str | None = None
 
     @property
     def is_self_comparison(self) -> bool:

@@ -6,8 +6,11 @@ import enum
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfsuite.errors import OutputError
 from perfsuite.results.machine import Environment
+from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.verdict import Metric, Verdict
+from perfsuite.storage import read_json
 
 
 class Answer(enum.Enum):
@@ -137,3 +140,15 @@ class BisectRecord:
 def bisection_path(bisect_id: str, out: Path) -> Path:
     """Where a bisection's record is kept."""
     return out / "bisections" / f"{bisect_id}.json"
+
+
+def load_bisection(path: Path) -> BisectRecord:
+    """Read and validate a record.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    hint = "name a file that perfsuite bisect wrote under bisections/"
+    return read_json(
+        path, BisectRecord, schema=SCHEMA, error=OutputError, hint=hint, migrate=migrated
+    )

@@ -214,6 +214,30 @@ class ThresholdCheck:
 
 
 @dataclass(frozen=True)
+class ContactSheets:
+    """All images of a tier for people, beside what they were held against.
+
+    Each sheet is one picture file with equal cells, row by row, in the order of the scores.
+
+    Attributes:
+        columns: cells in a row.
+        references: path of the references' sheet, relative to the record's folder.
+        images: path of the tier's.
+        differences: path of the maps of differences, each scaled to its own peak.
+        peaks: brightest point of each map, as a fraction of full range; None where an image cannot
+            be compared with its reference.
+        aspect: width of a cell over its height.
+    """
+
+    columns: int
+    references: str
+    images: str
+    differences: str
+    peaks: tuple[float | None, ...]
+    aspect: float = 1.0
+
+
+@dataclass(frozen=True)
 class ImageEvidence:
     """What a verdict on images rests on.
 
@@ -222,12 +246,14 @@ class ImageEvidence:
         scores: one for each image, at least one.
         change: what kind of change a failure is.
         pictures: paths of failure pictures, relative to the record's folder.
+        sheets: the images themselves; None where they were not kept.
     """
 
     thresholds: Thresholds
     scores: tuple[ImageScore, ...]
     change: Change | None = None
     pictures: tuple[str, ...] = ()
+    sheets: ContactSheets | None = None
 
     @property
     def worst(self) -> ImageScore:

@@ -101,6 +101,8 @@ class RunRecord:
         tiers: results, in the order in which they were measured.
         complete: whether the session came to its end.
         host: name of the machine; None in records that are older than it.
+        command: what was typed to make it; None in older records.
+        confirms: the run whose regressions it measured once more; None for an ordinary one.
     """
 
     schema: int
@@ -115,6 +117,8 @@ class RunRecord:
     tiers: tuple[TierResult, ...] = ()
     complete: bool = False
     host: str | None = None
+    command: str | None = None
+    confirms: str | None = None
 
     def result(self, tier: str, workload: str | None = None) -> TierResult:
         """A tier's result at a workload; an empty one if nothing is known of it yet."""

@@ -15,6 +15,7 @@ from perfsuite.images.calibration import thresholds_of
 from perfsuite.images.generate import GeneratedImage, generate
 from perfsuite.images.references import References, exactness_shots, references_of
 from perfsuite.images.scoring import Build, make_images, score_quantised
+from perfsuite.images.shown import with_sheets
 from perfsuite.judge.images import EXACT_THRESHOLDS, judge_images, judge_reference_tier
 from perfsuite.judge.layers import ASSUMED_THRESHOLDS, judge_layers
 from perfsuite.ladder import BuiltTier, Tier, build_tier, find_tiers, reference_tier
@@ -39,8 +40,9 @@ class ImageGate:
     Attributes:
         references: of the checkpoint.
         calibration: thresholds; None if the checkpoint has none.
-        pictures: folder of failure pictures, beside the record.
+        pictures: folder of pictures, below `records`.
         environment: of this session.
+        records: folder of the record, which paths of pictures start from.
         reference_verdict: verdict on the reference tier against its own references; None while it
             has not been checked.
     """
@@ -49,6 +51,7 @@ class ImageGate:
     calibration: Calibration | None
     pictures: Path
     environment: Environment
+    records: Path
     reference_verdict: Verdict | None = None
     _own: dict[str, References] = field(default_factory=dict)
 
@@ -63,9 +66,10 @@ class ImageGate:
         if is_reference_tier(built.tier):
             verdict = judge_reference_tier(scores, self._versions())
             self.reference_verdict = self._drawn(verdict, built.tier.name, images, references)
-            return self.reference_verdict
+            return self._shown(self.reference_verdict, built.tier.name, images, references)
         verdict = judge_images(scores, thresholds_of(built.tier, self.calibration))
-        return self._finish(verdict, built, images)
+        verdict = self._finish(verdict, built, images)
+        return self._shown(verdict, built.tier.name, images, references)
 
     def judge_exactness(self, exact: BuiltTier, progress: Progress = silent) -> Verdict:
         """Float32 pixels of the exactness shots, of a tier with its exact changes only."""
@@ -127,8 +131,17 @@ class ImageGate:
             write_whole(path, _picture(verdict, verdict.images, tier, images, references))
         except OutputError as error:
             return replace(verdict, notes=(*verdict.notes, NoPicture(error.problem)))
-        shown = str(path.relative_to(self.pictures.parent))
+        shown = str(path.relative_to(self.records))
         return replace(verdict, images=replace(verdict.images, pictures=(shown,)))
+
+    def _shown(
+        self,
+        verdict: Verdict,
+        tier: str,
+        images: tuple[GeneratedImage, ...],
+        references: References,
+    ) -> Verdict:
+        return with_sheets(verdict, tier, images, references, self.pictures, self.records)
 
     def _picture_path(
         self, verdict: Verdict, tier: str, images: tuple[GeneratedImage, ...]

@@ -265,8 +265,11 @@ class Run:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""
         if self._gate is None:
             references = self.references or self._record_references(built, progress)
-            pictures = self.settings.out / "runs" / self.record.run_id / (self.matrix_name or "")
-            self._gate = ImageGate(references, self.calibration, pictures, self.environment)
+            records = self.settings.out / "runs"
+            pictures = records / self.record.run_id / (self.matrix_name or "")
+            self._gate = ImageGate(
+                references, self.calibration, pictures, self.environment, records
+            )
         return self._gate
 
     def _record_references(self, built: BuiltTier | None, progress: Progress) -> References:

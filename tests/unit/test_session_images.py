@@ -76,7 +76,7 @@ def gate(references: References, tmp_path: Path) -> ImageGate:
 
 def gate_of(references: References, record_folder: Path) -> ImageGate:
     """The gate of a session whose record lies in a folder."""
-    return ImageGate(references, None, record_folder / "a-run", environment())
+    return ImageGate(references, None, record_folder / "a-run", environment(), record_folder)
 
 
 def evidence(verdict: Verdict) -> ImageEvidence:

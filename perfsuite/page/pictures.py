@@ -1,0 +1,167 @@
+"""Contact sheets inside a page: each file once, within the bytes that a page may have."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perfsuite.report.sheet import SMALL
+from perfsuite.results.images import ContactSheets, ImageEvidence, ImageScore
+from perfsuite.results.method import Finding
+from perfsuite.storage import read_file, why
+
+MOST_BYTES = 4_000_000
+"""Of all sheets of a page, before base64 makes them a third longer."""
+_KINDS = ((b"RIFF", "image/webp"), (b"\x89PNG", "image/png"))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One image, its reference and the map of their difference: places on three sheets.
+
+    Attributes:
+        number: of the image, from 0.
+        across: horizontal place of the cell, percent as CSS has it.
+        down: vertical place.
+        score: how near it is to its reference.
+        peak: brightest point of the map, as a fraction of full range; None if there is no map.
+    """
+
+    number: int
+    across: float
+    down: float
+    score: ImageScore
+    peak: float | None
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A tier's images.
+
+    Attributes:
+        label: names the tier.
+        references: number of the references' sheet in the page.
+        images: of the tier's.
+        differences: of the maps'.
+        columns: cells in a row.
+        rows: of cells.
+        cells: one for each image, in the order of the sheets.
+        worst: number of the cell that is least like its reference.
+        aspect: width of a cell over its height.
+        pixelated: whether pixels are shown as squares: small images are enlarged.
+    """
+
+    label: str
+    references: int
+    images: int
+    differences: int
+    columns: int
+    rows: int
+    cells: tuple[Cell, ...]
+    worst: int
+    aspect: float
+    pixelated: bool
+
+
+@dataclass
+class Album:
+    """The sheets of a page.
+
+    Attributes:
+        urls: of sheets, in the order of their numbers.
+        findings: sheets that are not there, and why.
+        spent_bytes: of all sheets so far.
+    """
+
+    urls: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    spent_bytes: int = 0
+    _numbers: dict[Path, int | None] = field(default_factory=dict)
+
+    def gallery(
+        self, label: str, evidence: ImageEvidence | None, folder: Path, longest: int
+    ) -> Gallery | None:
+        """A tier's images; None where they were not kept, or cannot be shown.
+
+        Args:
+            label: names the tier.
+            evidence: scores with their sheets.
+            folder: of the record.
+            longest: pixels of an image's longer side.
+        """
+        sheets = evidence.sheets if evidence else None
+        if evidence is None or sheets is None or not evidence.scores:
+            return None
+        numbers = [
+            self._add(label, folder, each)
+            for each in (sheets.references, sheets.images, sheets.differences)
+        ]
+        if None in numbers:
+            return None
+        references, images, differences = (number for number in numbers if number is not None)
+        cells = _cells(sheets, evidence.scores)
+        columns = max(1, sheets.columns)
+        return Gallery(
+            label,
+            references,
+            images,
+            differences,
+            columns,
+            -(-len(cells) // columns),
+            cells,
+            evidence.scores.index(evidence.worst),
+            sheets.aspect,
+            pixelated=longest <= SMALL,
+        )
+
+    def _add(self, label: str, folder: Path, name: str) -> int | None:
+        """Number of a sheet; None if it is not there or does not fit."""
+        path = folder / name
+        if path not in self._numbers:
+            self._numbers[path] = self._read(label, folder, path)
+        return self._numbers[path]
+
+    def _read(self, label: str, folder: Path, path: Path) -> int | None:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            self._lack(label, f"its images are not shown: {path} is not beside the record")
+            return None
+        try:
+            content = read_file(path)
+        except (OSError, ValueError) as error:
+            self._lack(label, f"its images are not shown: {path.name}: {why(error)}")
+            return None
+        kind = next((name for start, name in _KINDS if content.startswith(start)), None)
+        if kind is None:
+            self._lack(label, f"its images are not shown: {path.name} is no picture")
+            return None
+        if self.spent_bytes + len(content) > MOST_BYTES:
+            self._lack(label, f"its images would make the page too large; they lie in {path}")
+            return None
+        self.spent_bytes += len(content)
+        self.urls.append(f"data:{kind};base64,{base64.b64encode(content).decode()}")
+        return len(self.urls) - 1
+
+    def _lack(self, label: str, problem: str) -> None:
+        self.findings.append(Finding(label, problem))
+
+
+def _cells(sheets: ContactSheets, scores: tuple[ImageScore, ...]) -> tuple[Cell, ...]:
+    columns = max(1, sheets.columns)
+    rows = -(-len(scores) // columns)
+    peaks = (*sheets.peaks, *(None for _ in scores))
+    return tuple(
+        Cell(
+            number,
+            _percent(number % columns, columns),
+            _percent(number // columns, rows),
+            score,
+            peaks[number],
+        )
+        for number, score in enumerate(scores)
+    )
+
+
+def _percent(place: int, count: int) -> float:
+    """Where the cell of a sheet stands, as CSS counts background-position."""
+    return round(100 * place / (count - 1), 4) if count > 1 else 0.0
