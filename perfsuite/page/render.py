@@ -80,13 +80,9 @@ def _icon(outcome: Outcome | None) -> str:
     return "·" if outcome is None else _ICONS[outcome]
 
 
-def _percent(value: float | None, digits: int = 1) -> str:
-    return numbers.ABSENT if value is None else f"{100 * value:.{digits}f} %"
-
-
 def _tick(value: float) -> str:
     """A mark of an axis of changes."""
-    return "0" if abs(value) < 1e-12 else f"{100 * value:+.3g} %".replace("-", "\u2212")
+    return "0" if abs(value) < 1e-12 else f"{100 * value:+.3g}%".replace("-", "\u2212")
 
 
 def _moment(iso: str) -> str:
@@ -103,7 +99,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "value": lambda value, metric: numbers.format_value(metric, value),
     "css": _css,
     "icon": _icon,
-    "percent": _percent,
+    "percent": numbers.format_percent,
     "tick": _tick,
     "moment": _moment,
     "say_all": say_all,

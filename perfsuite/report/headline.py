@@ -19,17 +19,19 @@ def session_headline(record: RunRecord) -> str:
     broken = [each.label for each in record.tiers if each.error]
     parts = []
     if worse:
-        parts.append(f"{_listed(worse)}")
+        parts.append(_listed(worse))
     if broken:
         parts.append(f"{_listed(broken)} did not run to the end")
     for outcome in _UNDECIDED:
-        names = [each.label for each in record.tiers if not each.error and _says(each) is outcome]
+        names = [each.label for each in record.tiers if not each.error and each.overall is outcome]
         if names:
             parts.append(f"{_listed(names)} {'is' if len(names) == 1 else 'are'} {outcome.value}")
     parts += _what_held(record, first=not parts)
     sentence = "; ".join(parts) or "Nothing was judged"
     cut_short = "" if record.complete else " The session was cut short."
-    return f"{sentence[:1].upper()}{sentence[1:]}.{cut_short}"
+    begins_with_a_name = any(sentence.startswith(each.label) for each in record.tiers)
+    first = sentence[:1] if begins_with_a_name else sentence[:1].upper()
+    return f"{first}{sentence[1:]}.{cut_short}"
 
 
 def session_outcome(record: RunRecord) -> Outcome | None:
@@ -59,9 +61,9 @@ def what_is_worse(result: TierResult) -> str:
 
 
 def _what_held(record: RunRecord, *, first: bool) -> list[str]:
-    passed = [each for each in record.tiers if not each.error and _says(each) is Outcome.PASSED]
-    better = [each for each in record.tiers if not each.error and _says(each) is Outcome.IMPROVED]
-    noted = [each for each in record.tiers if not each.error and _says(each) is Outcome.RECORDED]
+    passed = [each for each in record.tiers if not each.error and each.overall is Outcome.PASSED]
+    better = [each for each in record.tiers if not each.error and each.overall is Outcome.IMPROVED]
+    noted = [each for each in record.tiers if not each.error and each.overall is Outcome.RECORDED]
     said = []
     if better:
         said.append(f"{_listed(each.label for each in better)} improved")
@@ -78,10 +80,6 @@ def _how_many(count: int, what: str, *, everything: bool) -> str:
     if count == 1:
         return f"one tier {what}"
     return f"all {count} tiers {what}" if everything else f"{count} tiers {what}"
-
-
-def _says(result: TierResult) -> Outcome | None:
-    return result.overall
 
 
 def _listed(names: Iterable[str]) -> str:
