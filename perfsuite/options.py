@@ -204,4 +204,6 @@ OPTIONS = (
     Option("size", parse_size, None, "pixels, e.g. 1024x768 (the checkpoint's)", "WxH"),
     Option("batch", parse_count, None, "images per call that is timed (1)", "N"),
     Option("prompt", parse_prompt, None, "prompt that is timed (the checkpoint's)", "TEXT"),
+    Option("report", _text, None, "page to write (runs/<run id>.html under --perf-out)", "FILE"),
+    Option("markdown", _text, None, "Markdown of the results to write, for a comment", "FILE"),
 )

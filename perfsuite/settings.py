@@ -89,6 +89,8 @@ class Settings:
             the matrix.
         mirrors: folders among these that are copies of URLs, to be pulled before use and pushed
             after it.
+        report: file of the page; None for one beside the record.
+        markdown: file for the Markdown; None for none.
     """
 
     device: str
@@ -107,6 +109,8 @@ class Settings:
     history: str | None = None
     workloads: tuple[Overrides, ...] = (Overrides(),)
     mirrors: tuple[Mirror, ...] = ()
+    report: Path | None = None
+    markdown: Path | None = None
 
 
 def check_given(given: Mapping[str, Any], flag: str = "--perf-") -> None:
@@ -167,6 +171,8 @@ def resolve_settings(
             for url in dict.fromkeys((values["baselines"], values["out"]))
             if is_url(url)
         ),
+        report=_absolute(values["report"], root) if values["report"] else None,
+        markdown=_absolute(values["markdown"], root) if values["markdown"] else None,
     )
 
 

@@ -11,14 +11,25 @@ from typing import Protocol
 import msgspec
 
 from perfsuite.ab.block import BlockTaker
+from perfsuite.ab.images import Images
 from perfsuite.ab.plan import GatePlan
 from perfsuite.errors import ArmFailed, EnvironmentBroken, GateError
+from perfsuite.images.shown import with_sheets
 from perfsuite.judge.ab import FEWEST_BLOCKS, judge_tier, paired_blocks
 from perfsuite.judge.paired import compare, is_settled
 from perfsuite.ladder import Tier, is_compiled
 from perfsuite.progress import Progress
-from perfsuite.results.ab import Arm, ArmFacts, Failure, GateRecord, TierGate, save_gate
+from perfsuite.results.ab import (
+    Arm,
+    ArmFacts,
+    Failure,
+    GateRecord,
+    TierGate,
+    record_path,
+    save_gate,
+)
 from perfsuite.results.reasons import BlockUnfinished, Reason
+from perfsuite.results.verdict import Verdict
 from perfsuite.workers.client import Worker
 from perfsuite.workers.protocol import Hello
 
@@ -125,11 +136,27 @@ class Session:
             judge = self.plan.images
             known = replace(
                 known,
-                control_images=judge.against_references(tier, control),
-                treatment_images=judge.against_references(tier, treatment),
+                control_images=self._shown(
+                    judge.against_references(tier, control), tier, Arm.CONTROL, control
+                ),
+                treatment_images=self._shown(
+                    judge.against_references(tier, treatment), tier, Arm.TREATMENT, treatment
+                ),
                 same_images=judge.against_each_other(tier, control, treatment),
             )
         self._keep(replace(known, verdicts=judge_tier(known, self.record.policy)))
+
+    def _shown(
+        self, verdict: Verdict | None, tier: Tier, arm: Arm, images: Images
+    ) -> Verdict | None:
+        """One arm's verdict with its images beside the record, if there are references."""
+        references = self.plan.images.references
+        if verdict is None or references is None:
+            return verdict
+        records = record_path(self.record.gate_id, self.plan.out).parent
+        folder = records / self.record.gate_id
+        name = f"{tier.name}-{arm.value}"
+        return with_sheets(verdict, name, images, references, folder, records)
 
     def _is_settled(self, tier: Tier) -> bool:
         if self.enough is not None:

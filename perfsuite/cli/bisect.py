@@ -14,6 +14,7 @@ from perfsuite.cli.common import (
     ended_like_ctrl_c,
     progress_line,
     publish,
+    publish_page_of,
     say,
     settings_of,
     show,
@@ -128,7 +129,9 @@ def _run(
             settings.out,
         )
         done = session.run()
-    say(f"record: {bisection_path(record.bisect_id, settings.out)}")
+    path = bisection_path(record.bisect_id, settings.out)
+    say(f"record: {path}")
+    publish_page_of(path)
     return done
 
 

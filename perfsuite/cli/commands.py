@@ -27,6 +27,7 @@ from perfsuite.cli.common import (
 from perfsuite.cli.gate import gate
 from perfsuite.cli.quality import calibrate_quality
 from perfsuite.cli.record import record
+from perfsuite.cli.report import report
 from perfsuite.cli.selftest import selftest
 from perfsuite.errors import GateError, PerfsuiteError
 from perfsuite.libraries import quietly
@@ -131,5 +132,6 @@ def _references_folder(run: Run) -> Path:
 main.add_command(record)
 main.add_command(gate)
 main.add_command(bisect)
+main.add_command(report)
 main.add_command(calibrate_quality)
 main.add_command(selftest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -21,11 +22,10 @@ import pytest
 from perfsuite.errors import OutputError, SettingsError
 from perfsuite.libraries import import_libraries
 from perfsuite.options import HISTORY_VARIABLE
+from perfsuite.page.publish import publish_markdown, publish_page
 from perfsuite.progress import ProgressLine
 from perfsuite.settings import find_root, resolve_settings
-from perfsuite.storage import write_whole
 
-SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 COULD_NOT_RUN = 4
 INTERRUPTED = 130
 NOBODY_READS = 141
@@ -212,6 +212,11 @@ def say(line: str) -> None:
         turn_away(sys.stderr)
 
 
+def typed() -> str:
+    """The command line of this process, for the record: what repeats it."""
+    return shlex.join(["perfsuite", *sys.argv[1:]])
+
+
 def turn_away(stream: TextIO) -> None:
     """Lead a stream that nobody reads nowhere, so that no later write to it fails either."""
     with suppress(OSError, ValueError):
@@ -245,20 +250,18 @@ def publish(document: Document, markdown: Path | None) -> None:
     """
     from perfsuite.report.markdown import render_markdown
 
-    text = render_markdown(document)
-    try:
-        if markdown is not None:
-            write_whole(markdown, text.encode(errors="replace"))
-    except OutputError as error:
-        say(f"warning: {error.problem}")
-    summary = os.environ.get(SUMMARY_VARIABLE)
-    if not summary:
-        return
-    try:
-        with open(summary, "a", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-    except OSError as error:
-        say(f"warning: ${SUMMARY_VARIABLE} {summary} cannot be written ({error.strerror})")
+    for warning in publish_markdown(render_markdown(document), markdown):
+        say(f"warning: {warning}")
+
+
+def publish_page_of(record: Path) -> None:
+    """Write the page of a record beside it; what goes wrong is a warning."""
+    page = record.with_suffix(".html")
+    warnings = publish_page((record,), page)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    if not warnings:
+        say(f"page:   {page}")
 
 
 def in_own_words(text: str, command: click.Command | None) -> str:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from perfsuite.cli.common import (
     history_option,
     keep_in_history,
     publish,
+    publish_page_of,
     say,
     settings_of,
     show,
+    typed,
     workload_options,
 )
 from perfsuite.libraries import import_libraries, quietly
@@ -77,7 +80,9 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
         from perfsuite.history.entries import entry_of_gate
         from perfsuite.history.keep import check
     check(settings.history)
+        from perfsuite.results.ab import record_path
     plan = prepare_gate(settings, control, treatment, root)
+    plan = replace(plan, record=replace(plan.record, command=typed()))
     environments = Environments(settings.out / "envs", say)
     pythons = [environments.provide(spec) for spec in specs]
     line = ProgressLine(sys.stderr)
@@ -89,6 +94,7 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
         line.end()
     say(f"record: {session.path}")
     keep_in_history(entry_of_gate(record), settings.history)
+    publish_page_of(record_path(record.gate_id, plan.out))
     return record
 
 

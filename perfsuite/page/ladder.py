@@ -94,7 +94,8 @@ def costs(record: RunRecord, workload: str | None) -> tuple[Cost, ...]:
     peaks = [each.measurement.memory.peak_bytes or 0 for each in results if each.measurement]
     starts = [_first_s(each) for each in results]
     most_peak, most_first = max(peaks, default=0), max(starts, default=0.0)
-    found, plain = [], None
+    found: list[Cost] = []
+    plain: TierResult | None = None
     for result, peak, first_s in zip(results, peaks, starts, strict=True):
         pays_back = _pays_back(plain, result) if plain is not None else None
         found.append(

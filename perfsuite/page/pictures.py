@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from perfsuite.errors import OutputError
 from perfsuite.report.sheet import SMALL
 from perfsuite.results.images import ContactSheets, ImageEvidence, ImageScore
 from perfsuite.results.method import Finding
@@ -77,7 +78,7 @@ class Album:
     urls: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     spent_bytes: int = 0
-    _numbers: dict[Path, int | None] = field(default_factory=dict)
+    _numbers: dict[Path, int] = field(default_factory=dict)
 
     def gallery(
         self, label: str, evidence: ImageEvidence | None, folder: Path, longest: int
@@ -93,13 +94,12 @@ class Album:
         sheets = evidence.sheets if evidence else None
         if evidence is None or sheets is None or not evidence.scores:
             return None
-        numbers = [
-            self._add(label, folder, each)
-            for each in (sheets.references, sheets.images, sheets.differences)
-        ]
-        if None in numbers:
+        numbers = self._numbers_of(
+            label, folder, (sheets.references, sheets.images, sheets.differences)
+        )
+        if numbers is None:
             return None
-        references, images, differences = (number for number in numbers if number is not None)
+        references, images, differences = numbers
         cells = _cells(sheets, evidence.scores)
         columns = max(1, sheets.columns)
         return Gallery(
@@ -115,35 +115,51 @@ class Album:
             pixelated=longest <= SMALL,
         )
 
-    def _add(self, label: str, folder: Path, name: str) -> int | None:
-        """Number of a sheet; None if it is not there or does not fit."""
-        path = folder / name
-        if path not in self._numbers:
-            self._numbers[path] = self._read(label, folder, path)
-        return self._numbers[path]
-
-    def _read(self, label: str, folder: Path, path: Path) -> int | None:
-        if not path.resolve().is_relative_to(folder.resolve()):
-            self._lack(label, f"its images are not shown: {path} is not beside the record")
-            return None
+    def _numbers_of(
+        self, label: str, folder: Path, names: tuple[str, ...]
+    ) -> tuple[int, ...] | None:
+        """Numbers of a gallery's sheets: all of them, or None if one is missing or none fits."""
+        paths = [folder / name for name in names]
         try:
-            content = read_file(path)
-        except (OSError, ValueError) as error:
-            self._lack(label, f"its images are not shown: {path.name}: {why(error)}")
+            new = {path: _read(path, folder) for path in paths if path not in self._numbers}
+        except OutputError as error:
+            self._lack(label, f"its images are not shown: {error.problem}")
             return None
-        kind = next((name for start, name in _KINDS if content.startswith(start)), None)
-        if kind is None:
-            self._lack(label, f"its images are not shown: {path.name} is no picture")
+        needed_bytes = sum(map(len, new.values()))
+        if self.spent_bytes + needed_bytes > MOST_BYTES:
+            where = paths[-1].parent
+            self._lack(label, f"its images would make the page too large; they lie in {where}")
             return None
-        if self.spent_bytes + len(content) > MOST_BYTES:
-            self._lack(label, f"its images would make the page too large; they lie in {path}")
-            return None
-        self.spent_bytes += len(content)
-        self.urls.append(f"data:{kind};base64,{base64.b64encode(content).decode()}")
-        return len(self.urls) - 1
+        for path, content in new.items():
+            self._numbers[path] = len(self.urls)
+            kind = _kind(content)
+            self.urls.append(f"data:{kind};base64,{base64.b64encode(content).decode()}")
+        self.spent_bytes += needed_bytes
+        return tuple(self._numbers[path] for path in paths)
 
     def _lack(self, label: str, problem: str) -> None:
         self.findings.append(Finding(label, problem))
+
+
+def _read(path: Path, folder: Path) -> bytes:
+    """A sheet's content; it has to lie below the record's folder.
+
+    Raises:
+        OutputError: it is not there, or is no picture.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise OutputError(f"{path} is not beside the record", hint="")
+    try:
+        content = read_file(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path.name}: {why(error)}", hint="") from None
+    if _kind(content) is None:
+        raise OutputError(f"{path.name} is no picture", hint="")
+    return content
+
+
+def _kind(content: bytes) -> str | None:
+    return next((name for start, name in _KINDS if content.startswith(start)), None)
 
 
 def _cells(sheets: ContactSheets, scores: tuple[ImageScore, ...]) -> tuple[Cell, ...]:

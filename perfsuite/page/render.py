@@ -12,7 +12,7 @@ import jinja2
 from perfsuite.page.build import Page, build_page
 from perfsuite.report import colours, numbers
 from perfsuite.report.messages import say_all, say_check
-from perfsuite.results.verdict import Metric, Outcome
+from perfsuite.results.verdict import Outcome
 from perfsuite.storage import write_whole
 
 _ICONS = {

@@ -105,9 +105,7 @@ def session_part(record: RunRecord, folder: Path, album: Album) -> SessionPart:
     )
 
 
-def _gallery(
-    result: TierResult, record: RunRecord, folder: Path, album: Album
-) -> Gallery | None:
+def _gallery(result: TierResult, record: RunRecord, folder: Path, album: Album) -> Gallery | None:
     verdict = result.verdict(Metric.IMAGES)
     work = result.quality_workload or record.quality_workload
     longest = max(work.width, work.height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -48,6 +49,8 @@ class MeasuringSession:
         self._was_cut_short = False
         self._last_error: str | None = None
         self._live: BuiltTier | None = None
+        self._page: Path | None = None
+        self._warnings: tuple[str, ...] = ()
         self._terminal = _terminal(config)
         self._line = ProgressLine(self._terminal, lambda: _finish_line(config))
         try:
@@ -68,12 +71,15 @@ class MeasuringSession:
             mirror.pull()
         if settings.tiers is not None:
             find_tiers(settings.tiers)  # a name that is unknown, though -k may leave it out
-        return prepare_run(
+        run = prepare_run(
             replace(settings, tiers=tiers_of(items) or settings.tiers),
             self._root,
             scores_images=any(own_fixtures(item) & IMAGES for item in items),
             needs_baseline=any(times(item) for item in items),
         )
+        given = map(os.fspath, self._config.invocation_params.args)
+        run.note_command(shlex.join(["pytest", *given]))
+        return run
 
     @contextlib.contextmanager
     def working(self, tier: Tier) -> Iterator[Progress]:
@@ -144,8 +150,21 @@ class MeasuringSession:
             self._last_error = str(error)
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             return
+        self._publish()
         if exitstatus == pytest.ExitCode.OK and count(self._tested.values()).is_empty:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _publish(self) -> None:
+        """Write the page and the Markdown; neither changes how the session ends."""
+        record, settings, path = self.run.record, self.run.settings, self.run.record_path
+        if not record.tiers or path is None:
+            return
+        from perfsuite.page.publish import publish_page, publish_session
+
+        page = settings.report or path.with_suffix(".html")
+        self._warnings = publish_page((path,), page)
+        self._page = None if self._warnings else page
+        self._warnings += publish_session(record, settings.markdown)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of results, where they are kept, and what was judged."""
@@ -155,6 +174,8 @@ class MeasuringSession:
             self._write_table(terminalreporter)
         if self.run.history_problem:
             terminalreporter.write_line(self._said_of_history(), yellow=True)
+        for warning in self._warnings:
+            terminalreporter.write_line(f"warning: {warning}", yellow=True)
         if self._last_error:
             terminalreporter.write_line(f"ERROR: {self._last_error}", red=True)
         if counts.is_empty:
@@ -175,6 +196,8 @@ class MeasuringSession:
         )
         if run.record_path and not self._last_error:
             terminalreporter.write_line(f"run record: {self._short(run.record_path)}")
+        if self._page:
+            terminalreporter.write_line(f"page:       {self._short(self._page)}")
         if run.record.baseline:
             terminalreporter.write_line(f"baseline:   {self._short(run.record.baseline)}")
 

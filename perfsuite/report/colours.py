@@ -1,4 +1,4 @@
-"""One colour for each tier and each outcome, on light and on dark paper, in every picture and page."""
+"""One colour for each tier and each outcome, on light and on dark paper, everywhere."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from perfsuite.report.table import Block, Code, Document, Heading, Lines, Table
+from perfsuite.report.table import Block, Code, Details, Document, Heading, Lines, Table
 from perfsuite.results.verdict import Outcome
 
 _STYLES = {
@@ -52,6 +52,10 @@ def _print(console: Console, block: Block) -> None:
             console.print(_table(block.fitted(console.width)))
         case Code(text):
             console.print(Padding(Text(text), (1, 0, 1, 2)))
+        case Details(summary, blocks):
+            console.print(Text(summary, style="bold"))
+            for each in blocks:
+                _print(console, each)
 
 
 def _table(table: Table) -> RichTable:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from perfsuite.report.table import Block, Code, Document, Heading, Lines, Table
+from perfsuite.report.table import Block, Code, Details, Document, Heading, Lines, Table
 
 
 def render_json(document: Document) -> str:
@@ -26,3 +26,5 @@ def _block(block: Block) -> dict[str, Any]:
             return {"table": [dict(zip(names, row.cells, strict=True)) for row in rows]}
         case Code(text):
             return {"code": text}
+        case Details(summary, blocks):
+            return {"details": summary, "blocks": [_block(each) for each in blocks]}

@@ -1,8 +1,8 @@
 """Contact sheets: all images of a tier in one picture file, and the maps of their differences.
 
 A sheet has equal cells without gaps, so that a page can show any one of them as a background, and
-a person can open the file. Small images are kept without loss; large ones are made smaller, so that a
-night's sheets of six tiers stay below some megabytes.
+a person can open the file. Small images are kept without loss; large ones are made smaller, so that
+the sheets of six tiers stay below some megabytes.
 """
 
 from __future__ import annotations
@@ -133,7 +133,5 @@ def _encoded(cells: list[Levels], *, lossless: bool) -> Sheet:
     buffer = io.BytesIO()
     # For lossless files, quality is the effort.
     quality = 0 if lossless else _QUALITY
-    Image.fromarray(sheet).save(
-        buffer, format="WEBP", lossless=lossless, quality=quality, method=1
-    )
+    Image.fromarray(sheet).save(buffer, format="WEBP", lossless=lossless, quality=quality, method=1)
     return Sheet(buffer.getvalue(), columns)

@@ -107,7 +107,20 @@ class Code:
     text: str
 
 
-Block = Heading | Lines | Table | Code
+@dataclass(frozen=True)
+class Details:
+    """A part that most readers skip: folded away where the dialect can.
+
+    Attributes:
+        summary: one line that stays to be seen.
+        blocks: the part.
+    """
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+Block = Heading | Lines | Table | Code | Details
 
 
 @dataclass(frozen=True)

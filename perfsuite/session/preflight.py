@@ -74,7 +74,10 @@ def prepare_run(
     subject = find_subject(
         settings,
         compile_cache=cache,
-        written=(settings.out / "runs" / "latest.json",),
+        written=(
+            settings.out / "runs" / "latest.json",
+            *(path for path in (settings.report, settings.markdown) if path is not None),
+        ),
     )
     threads = settings.threads or (None if subject.device.is_accelerator else 1)
     with ExitStack() as process:

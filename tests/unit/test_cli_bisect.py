@@ -18,12 +18,12 @@ from click.testing import CliRunner, Result
 from perfsuite.checkpoints import Checkpoint, registry
 from perfsuite.cli import bisect as cli_bisect
 from perfsuite.cli.commands import main
-from perfsuite.cli.common import SUMMARY_VARIABLE
 from perfsuite.environments import builder as environments
 from perfsuite.environments.builder import Environments
 from perfsuite.environments.spec import Requirements
 from perfsuite.environments.versions import installed_version
 from perfsuite.errors import EnvironmentBroken, OutputError
+from perfsuite.page.publish import SUMMARY_VARIABLE
 from perfsuite.results.ab import ArmFacts, save_gate
 from perfsuite.results.bisection import Answer, Bisected, BisectRecord
 from perfsuite.results.migrate import SCHEMA

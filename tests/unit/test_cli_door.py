@@ -16,8 +16,9 @@ from perfsuite.cli import commands
 from perfsuite.cli import gate as cli_gate
 from perfsuite.cli import record as cli_record
 from perfsuite.cli.commands import main
-from perfsuite.cli.common import SUMMARY_VARIABLE, check_markdown, in_own_words, publish
+from perfsuite.cli.common import check_markdown, in_own_words, publish
 from perfsuite.errors import EnvironmentBroken, OutputError
+from perfsuite.page.publish import SUMMARY_VARIABLE
 from perfsuite.report import ladder
 from perfsuite.report.table import Document, Heading
 from perfsuite.settings import Settings

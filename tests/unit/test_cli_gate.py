@@ -18,9 +18,9 @@ from click.testing import CliRunner, Result
 from perfsuite.checkpoints import Checkpoint, registry
 from perfsuite.cli import gate as cli_gate
 from perfsuite.cli.commands import main
-from perfsuite.cli.common import SUMMARY_VARIABLE
 from perfsuite.environments.builder import Environments
 from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
+from perfsuite.page.publish import SUMMARY_VARIABLE
 from perfsuite.results.ab import Arm, GateRecord, load_gate
 from perfsuite.workers.client import LibrariesBroken
 from tests.unit.ab_samples import Opener, busy
