@@ -144,13 +144,13 @@ class MeasuringSession:
         ended = all(tested.ended for tested in self._tested.values())
         try:
             self.run.finish(complete=ended and not self._was_cut_short)
+            self._publish()
             for mirror in self.run.settings.mirrors:
                 mirror.push()
         except PerfsuiteError as error:
             self._last_error = str(error)
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             return
-        self._publish()
         if exitstatus == pytest.ExitCode.OK and count(self._tested.values()).is_empty:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -22,6 +22,7 @@ DOUBTFUL = Colour("#915930", "#ffca16")
 SPOILT = Colour("#8145b5", "#d19dff")
 QUIET = Colour("#60646c", "#b0b4ba")
 OUTCOMES = {
+    Outcome.NOT_SUPPORTED: QUIET,
     Outcome.PASSED: GOOD,
     Outcome.RECORDED: GOOD,
     Outcome.IMPROVED: GOOD,

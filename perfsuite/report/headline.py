@@ -8,7 +8,12 @@ from perfsuite.report.numbers import format_percent
 from perfsuite.results.session import RunRecord, TierResult
 from perfsuite.results.verdict import Metric, Outcome, gravest
 
-_UNDECIDED = (Outcome.INVALID, Outcome.INCONCLUSIVE, Outcome.NO_BASELINE)
+_UNDECIDED = (
+    Outcome.INVALID,
+    Outcome.INCONCLUSIVE,
+    Outcome.NO_BASELINE,
+    Outcome.NOT_SUPPORTED,
+)
 
 
 def session_headline(record: RunRecord) -> str:

@@ -13,6 +13,7 @@ from perfsuite.checkpoints import Checkpoint, find_checkpoint, registry
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.measure import sampling
 from perfsuite.measure.conditions import FakeWatch
+from perfsuite.page.publish import SUMMARY_VARIABLE
 from perfsuite.workload import Workload
 
 
@@ -55,6 +56,12 @@ def quick(libraries: None, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     )
     monkeypatch.setitem(registry._CHECKPOINTS, "quick", checkpoint)
     return checkpoint
+
+
+@pytest.fixture(autouse=True)
+def no_job_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that tests run inside themselves write nothing to the summary of a CI system's job."""
+    monkeypatch.delenv(SUMMARY_VARIABLE, raising=False)
 
 
 @pytest.fixture
