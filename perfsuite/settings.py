@@ -171,8 +171,8 @@ def resolve_settings(
             for url in dict.fromkeys((values["baselines"], values["out"]))
             if is_url(url)
         ),
-        report=_absolute(values["report"], root) if values["report"] else None,
-        markdown=_absolute(values["markdown"], root) if values["markdown"] else None,
+        report=_placed(values["report"], root) if values["report"] else None,
+        markdown=_placed(values["markdown"], root) if values["markdown"] else None,
     )
 
 

@@ -16,7 +16,7 @@ from perfsuite.results.verdict import Outcome
 from perfsuite.storage import write_whole
 
 _ICONS = {
-    Outcome.NOT_SUPPORTED: "–",
+    Outcome.NOT_SUPPORTED: "-",
     Outcome.PASSED: "✓",
     Outcome.RECORDED: "✓",
     Outcome.IMPROVED: "▼",

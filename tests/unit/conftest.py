@@ -60,7 +60,7 @@ def quick(libraries: None, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
 
 @pytest.fixture(autouse=True)
 def no_job_summary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions that tests run inside themselves write nothing to the summary of a CI system's job."""
+    """Sessions inside tests write nothing to the summary of a CI system's job."""
     monkeypatch.delenv(SUMMARY_VARIABLE, raising=False)
 
 
