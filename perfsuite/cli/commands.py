@@ -25,6 +25,7 @@ from perfsuite.cli.common import (
     workload_options,
 )
 from perfsuite.cli.gate import gate
+from perfsuite.cli.night import confirm, issue
 from perfsuite.cli.quality import calibrate_quality
 from perfsuite.cli.record import record
 from perfsuite.cli.report import report
@@ -133,5 +134,7 @@ main.add_command(record)
 main.add_command(gate)
 main.add_command(bisect)
 main.add_command(report)
+main.add_command(confirm)
+main.add_command(issue)
 main.add_command(calibrate_quality)
 main.add_command(selftest)

@@ -37,7 +37,7 @@ def report(records: tuple[Path, ...], output: Path, out: str | None) -> None:
     Ends with exit code 0 if anything is shown, 2 if nothing is.
     """
     check_outputs(output)
-    paths = tuple(_files(records)) if records else (_newest(out),)
+    paths = tuple(record_files(records)) if records else (newest_session(out),)
     from perfsuite.page.render import write_page
 
     page = write_page(paths, output)
@@ -48,7 +48,12 @@ def report(records: tuple[Path, ...], output: Path, out: str | None) -> None:
     click.echo(str(output))
 
 
-def _files(records: tuple[Path, ...]) -> Iterator[Path]:
+def record_files(records: tuple[Path, ...]) -> Iterator[Path]:
+    """Records, and all records below folders.
+
+    Raises:
+        OutputError: a folder holds none.
+    """
     for path in records:
         if not path.is_dir():
             yield path
@@ -59,7 +64,15 @@ def _files(records: tuple[Path, ...]) -> Iterator[Path]:
         yield from found
 
 
-def _newest(out: str | None) -> Path:
+def newest_session(out: str | None) -> Path:
+    """The record of the newest session.
+
+    Args:
+        out: folder of records, as `--out` has it; None for the project's own.
+
+    Raises:
+        OutputError: there is none.
+    """
     settings = resolve_settings({"out": out}, find_root(Path.cwd()), flag="--")
     runs = settings.out / "runs"
     found = sorted(each for each in runs.glob("*.json") if each.name != _LATEST)
