@@ -79,8 +79,8 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
         from perfsuite.ab.session import Session
         from perfsuite.history.entries import entry_of_gate
         from perfsuite.history.keep import check
-    check(settings.history)
         from perfsuite.results.ab import record_path
+    check(settings.history)
     plan = prepare_gate(settings, control, treatment, root)
     plan = replace(plan, record=replace(plan.record, command=typed()))
     environments = Environments(settings.out / "envs", say)
