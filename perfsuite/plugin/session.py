@@ -71,15 +71,14 @@ class MeasuringSession:
             mirror.pull()
         if settings.tiers is not None:
             find_tiers(settings.tiers)  # a name that is unknown, though -k may leave it out
-        run = prepare_run(
+        given = map(os.fspath, self._config.invocation_params.args)
+        return prepare_run(
             replace(settings, tiers=tiers_of(items) or settings.tiers),
             self._root,
             scores_images=any(own_fixtures(item) & IMAGES for item in items),
             needs_baseline=any(times(item) for item in items),
+            command=shlex.join(["pytest", *given]),
         )
-        given = map(os.fspath, self._config.invocation_params.args)
-        run.note_command(shlex.join(["pytest", *given]))
-        return run
 
     @contextlib.contextmanager
     def working(self, tier: Tier) -> Iterator[Progress]:

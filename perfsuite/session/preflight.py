@@ -53,6 +53,7 @@ def prepare_run(
     scores_images: bool = True,
     uses_calibration: bool = True,
     needs_baseline: bool = False,
+    command: str | None = None,
 ) -> Run:
     """Check everything that can be checked before the first weight is loaded.
 
@@ -65,6 +66,7 @@ def prepare_run(
         uses_calibration: whether thresholds of the quality gate are needed too.
         needs_baseline: whether latencies are judged, so that `--perf-missing fail` asks for a
             baseline of each tier.
+        command: what was typed, for the record.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
@@ -95,7 +97,8 @@ def prepare_run(
             )
             for work in subject.workloads
         ]
-        record = replace(record, baseline=str(runs[0].store.find()) if runs[0].baseline else None)
+        baseline = str(runs[0].store.find()) if runs[0].baseline else None
+        record = replace(record, baseline=baseline, command=command)
         kept = process.pop_all()
     for run in runs:
         run.siblings, run.record, run.p_values = runs, record, runs[0].p_values

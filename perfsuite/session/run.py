@@ -141,10 +141,6 @@ class Run:
         with self.build(reference_tier()) as fp32:
             self.references = self._record_references(fp32, progress)
 
-    def note_command(self, command: str) -> None:
-        """Keep what was typed to make this session."""
-        self._share(replace(self.record, command=command))
-
     def start_tier(self, tier: Tier) -> None:
         """Note that a tier is about to be built."""
         work = self.work
