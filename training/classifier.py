@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import Tensor
 from torch.nn import functional
 
+from perfsuite.images.content import LABELS, WEIGHTS, SceneClassifier
 from training import scenes
-from training.loop import cosine
+from training.loop import cosine, write_atomically
 from training.vae import to_tensor
 
 SUBJECTS = tuple(scenes.SUBJECTS)
@@ -39,25 +43,23 @@ class Accuracy:
     palette: float
 
 
-class SceneClassifier(nn.Module):
-    """Pictures (n, 3, 64, 64) in -1..1 to three sets of logits: subject, place, palette."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(_halve(3, 32), _halve(32, 64), _halve(64, 96), _halve(96, 96))
-        self.subject = nn.Linear(96 * 16, len(SUBJECTS))
-        self.place = nn.Linear(96 * 16, len(PLACES))
-        self.palette = nn.Linear(96 * 16, len(PALETTES))
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The logits (n, 12), (n, 6) and (n, 3)."""
-        features = self.features(pictures).flatten(1)
-        return self.subject(features), self.place(features), self.palette(features)
+PARTS = {"subject": SUBJECTS, "place": PLACES, "palette": PALETTES}
 
 
-def _halve(inputs: int, outputs: int) -> nn.Module:
-    conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+def new_classifier() -> SceneClassifier:
+    """Untrained."""
+    return SceneClassifier({name: len(labels) for name, labels in PARTS.items()})
+
+
+def save(classifier: SceneClassifier, folder: Path) -> None:
+    """Write weights in half precision, and the labels, as the package ships them."""
+    weights = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in classifier.state_dict().items()
+    }
+    write_atomically(folder / WEIGHTS, lambda beside: save_file(weights, beside))
+    text = json.dumps({name: list(labels) for name, labels in PARTS.items()}, indent=2) + "\n"
+    write_atomically(folder / LABELS, lambda beside: beside.write_text(text))
 
 
 def labels(shown: list[scenes.Scene]) -> Tensor:
@@ -96,7 +98,7 @@ def fit(settings: ClassifierSettings, console: Console) -> SceneClassifier:
     """A classifier fitted on fresh renders; the same settings give the same classifier."""
     dice = torch.Generator().manual_seed(settings.seed)
     torch.manual_seed(settings.seed)
-    classifier = SceneClassifier()
+    classifier = new_classifier()
     optimiser = torch.optim.AdamW(classifier.parameters(), weight_decay=1e-2)
     for step in range(settings.steps):
         for group in optimiser.param_groups:

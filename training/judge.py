@@ -26,13 +26,14 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
+from perfsuite.images.content import SceneClassifier
 from training import captions, scenes
 from training.classifier import (
     Accuracy,
     ClassifierSettings,
-    SceneClassifier,
     accuracy,
     fit,
+    new_classifier,
     recognised,
     rendered,
 )
@@ -248,7 +249,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
 def remembered_classifier(path: Path | None, console: Console) -> SceneClassifier:
     """The classifier kept in the file, or a freshly fitted one, kept there if a file is named."""
     if path is not None and path.exists():
-        classifier = SceneClassifier()
+        classifier = new_classifier()
         classifier.load_state_dict(torch.load(path, weights_only=True))
         return classifier.eval()
     classifier = fit(ClassifierSettings(), console)

@@ -91,6 +91,7 @@ class Checkpoint:
             for long schedules at full size, which diverge between GPU models.
         adapters: LoRA weights that were made for it, by the method that they serve.
         variants: names of checkpoints that were made from it, likewise.
+        classifier: folder of a classifier of what its pictures show; None without one.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Checkpoint:
     portable_references: bool = False
     adapters: Mapping[str, Adapter] = field(default_factory=dict, hash=False)
     variants: Mapping[str, str] = field(default_factory=dict, hash=False)
+    classifier: Path | None = None
 
     def workloads(self, asked: Overrides = Overrides()) -> Workloads:  # noqa: B008
         """The checkpoint's own workloads, with what a person asks for instead."""
@@ -126,6 +128,7 @@ def _pockets() -> tuple[Checkpoint, ...]:
         portable_references=True,
         adapters={LCM: Adapter(str(_SHIPPED / "pocket-lcm"))},
         variants={SSD: "pocket-ssd"},
+        classifier=_SHIPPED / "pocket-classifier",
     )
     smaller = Checkpoint(
         "pocket-ssd",
@@ -134,6 +137,7 @@ def _pockets() -> tuple[Checkpoint, ...]:
         quality,
         "pocket around a UNet of half the size, distilled from its own; ships in the package",
         portable_references=True,
+        classifier=_SHIPPED / "pocket-classifier",
     )
     return pocket, smaller
 

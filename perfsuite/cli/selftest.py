@@ -179,13 +179,19 @@ def _repeat(run: Run, repeats: int, after: int) -> None:
 def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
     """Try everything; what is known is kept in selftest/quality.json after each trial."""
     from perfsuite.selftest.quality.faults import FAULTS, HARMLESS
+    from perfsuite.selftest.quality.methods import supported, try_methods
     from perfsuite.selftest.quality.trial import Bench, Report, try_faults, try_tiers
     from perfsuite.session.images import ImageGate
     from perfsuite.storage import write_json
 
     assert run.references is not None
-    chosen = [fault for fault in FAULTS if not only or any(part in fault.name for part in only)]
-    if not chosen:
+
+    def is_chosen(name: str) -> bool:
+        return not only or any(part in name for part in only)
+
+    chosen = [fault for fault in FAULTS if is_chosen(fault.name)]
+    of_methods = [fault for fault in supported(run) if is_chosen(fault.name)]
+    if not (chosen or of_methods):
         raise SettingsError(f"no fault is named like {', '.join(only)}", hint="leave out --only")
     folder = run.settings.out / "selftest"
     gate = ImageGate(run.references, run.calibration, folder, run.environment, folder.parent)
@@ -193,6 +199,11 @@ def _try_all(run: Run, only: tuple[str, ...], line: ProgressLine) -> Report:
     for trial in () if only else try_tiers(run, gate, line.begin, line.update):
         report = replace(report, healthy=(*report.healthy, trial))
         write_json(folder / "quality.json", report)
+    for trial in try_methods(run, folder, of_methods, line.begin, line.update):
+        report = report.with_trial(trial)
+        write_json(folder / "quality.json", report)
+    if not chosen:
+        return report
     with Bench(run, run.references) as bench:
         for trial in try_faults(bench, chosen, line.begin, line.update):
             report = replace(report, faults=(*report.faults, trial))

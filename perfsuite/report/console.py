@@ -13,6 +13,7 @@ from perfsuite.report.table import Block, Code, Details, Document, Heading, Line
 from perfsuite.results.verdict import Outcome
 
 _STYLES = {
+    Outcome.NOT_SUPPORTED: "dim",
     Outcome.PASSED: "green",
     Outcome.RECORDED: "green",
     Outcome.IMPROVED: "bold green",

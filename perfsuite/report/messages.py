@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from perfsuite.report.numbers import format_value
 from perfsuite.report.structure_messages import say_structure
 from perfsuite.results import condition_reasons as c
+from perfsuite.results import method_reasons as m
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
 from perfsuite.results import support_reasons as s
 from perfsuite.results.images import ThresholdCheck
+from perfsuite.results.pictures import Comparison, FloorCheck, PictureEvidence
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 PYTEST, COMMAND = "--perf-", "--"
@@ -44,6 +46,26 @@ def say_check(check: ThresholdCheck | p.Missed) -> str:
     form = ".1f" if check.metric.endswith("_db") else ".5f"
     sign = ">=" if check.value >= check.threshold else "below"
     return f"{threshold_name(check.metric)} {check.value:{form}} {sign} {check.threshold:{form}}"
+
+
+def say_floor(check: FloorCheck) -> str:
+    """What was found in one quality: 'sharpness 0.93x (0.90 to 0.97)', with what is asked."""
+    floor, (low, high) = check.floor, check.interval
+    form: Callable[[float], str] = {
+        Comparison.SHARE: lambda value: f"{value:.0%}",
+        Comparison.RATIO: lambda value: f"{value:.2f}x",
+        Comparison.DIFFERENCE: lambda value: f"{value:+.2f}",
+    }[floor.comparison]
+    bounds = [f"at least {form(floor.low)}"] if floor.low is not None else []
+    bounds += [f"at most {form(floor.high)}"] if floor.high is not None else []
+    asked = "" if check.holds else f", asked for {' and '.join(bounds)}"
+    return f"{floor.quality.value} {form(check.value)} ({form(low)} to {form(high)}{asked})"
+
+
+def say_compared(evidence: PictureEvidence) -> str:
+    """All qualities of a method's pictures in one line."""
+    said = ", ".join(say_floor(check) for check in evidence.checks)
+    return f"pictures beside {evidence.reference}'s, {len(evidence.scores)} pairs: {said}"
 
 
 def threshold_name(metric: str) -> str:
@@ -162,6 +184,23 @@ def _of_pictures(reason: r.Reason) -> str | None:
                 f"(at most {reason.most_relative_error:.4f}), gain {reason.gain:.4f} "
                 f"(1 ± {reason.most_gain_error:.4f})"
             )
+        case m.FloorsMissed(checks):
+            return f"not as good: {', '.join(say_floor(each) for each in checks)}"
+        case m.FloorsOpen(checks):
+            said = ", ".join(say_floor(each) for each in checks)
+            return f"cannot be told from so few pictures: {said}: make more of them"
+        case m.ContentUnscored(unavailable):
+            why = "; ".join(unavailable) or "the prompts name nothing that it knows"
+            return f"nothing scores whether pictures show what was asked for: {why}"
+        case m.NotReproduced(psnr_db, at_least_db, prompt, seed):
+            return (
+                f"the method does not make its own pictures again: {psnr_db:.1f} dB below "
+                f"{at_least_db:.1f} dB for '{prompt}', seed {seed}"
+            )
+        case m.OwnPicturesRecorded(folder):
+            return f"its pictures are kept in {folder}; later sessions have to make them again"
+        case m.TooFewPairs(pairs, needed):
+            return f"{pairs} pictures are too few to judge a method by: {needed} would do"
         case p.NothingChecked(what):
             return f"there were no {what} to check: the check itself is broken"
     return None
@@ -253,6 +292,9 @@ def _evidence(verdict: Verdict, records: str) -> list[str]:
         said = ", ".join(say_check(check) for check in verdict.images.checks)
         lines += [f"scores: {said} ({verdict.images.thresholds.source})"] if said else []
         lines += [f"picture: {records}{path}" for path in verdict.images.pictures]
+    if verdict.compared is not None:
+        lines.append(say_compared(verdict.compared))
+        lines += [f"picture: {records}{path}" for path in verdict.compared.pictures]
     layers = verdict.layers
     if layers is not None and layers.scores and verdict.outcome is Outcome.PASSED:
         worst = layers.scores[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from perfsuite.report.messages import say, say_all
+from perfsuite.report.messages import say, say_all, say_compared
 from perfsuite.report.numbers import (
     ABSENT,
     format_bytes,
@@ -39,7 +39,14 @@ LEGEND = (
 )
 _HOST_BOUND = 0.9
 """Share of a step's time that its launches take, above which a faster CPU would make it faster."""
-_ORDER = (Metric.LATENCY, Metric.STRUCTURE, Metric.IMAGES, Metric.EXACTNESS, Metric.LAYERS)
+_ORDER = (
+    Metric.LATENCY,
+    Metric.STRUCTURE,
+    Metric.IMAGES,
+    Metric.AS_GOOD,
+    Metric.EXACTNESS,
+    Metric.LAYERS,
+)
 
 
 def session_document(record: RunRecord, records: str = "") -> Document:
@@ -155,7 +162,10 @@ def _said(result: TierResult, metric: Metric, records: str) -> list[str]:
     name = "exactness: " if metric is Metric.EXACTNESS else ""
     said = [f"{name}{say_all(verdict.reasons)}"] if verdict.reasons else []
     said += [say(note) for note in verdict.notes]
-    pictures = verdict.images.pictures if verdict.images else ()
+    if verdict.compared is not None:
+        said.append(say_compared(verdict.compared))
+    evidence = verdict.images or verdict.compared
+    pictures = evidence.pictures if evidence else ()
     return [*said, *(f"picture: {records}{path}" for path in pictures)]
 
 

@@ -17,6 +17,14 @@ from perfsuite.results.condition_reasons import (
     Swapping,
     Throttled,
 )
+from perfsuite.results.method_reasons import (
+    ContentUnscored,
+    FloorsMissed,
+    FloorsOpen,
+    NotReproduced,
+    OwnPicturesRecorded,
+    TooFewPairs,
+)
 from perfsuite.results.picture_reasons import (
     AgainstControl,
     CodedReason,
@@ -263,6 +271,12 @@ Reason = (
     | BlockUnfinished
     | TooFewStarts
     | NoStartMeasured
+    | ContentUnscored
+    | FloorsMissed
+    | FloorsOpen
+    | NotReproduced
+    | OwnPicturesRecorded
+    | TooFewPairs
     | NeedsPackage
     | NeedsHardware
     | NeedsLibrary

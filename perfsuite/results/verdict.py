@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from perfsuite.results.images import ImageEvidence, LayerEvidence
+from perfsuite.results.pictures import PictureEvidence
 from perfsuite.results.reasons import Reason
 
 
@@ -58,6 +59,8 @@ class Metric(str, enum.Enum):
     """SSIM of the worst image of the treatment to the control's."""
     EXACTNESS = "exactness"
     """PSNR in dB of the worst image of the exact changes in fp32."""
+    AS_GOOD = "pictures"
+    """Pictures of a method beside those of the method that it stands in for; many numbers."""
     LAYERS = "layers"
     """Relative error of the worst quantised layer."""
     STRUCTURE = "structure"
@@ -69,7 +72,9 @@ class Metric(str, enum.Enum):
         return self in _OF_PICTURES
 
 
-_OF_PICTURES = frozenset({Metric.IMAGES, Metric.SAME_IMAGES, Metric.EXACTNESS, Metric.LAYERS})
+_OF_PICTURES = frozenset(
+    {Metric.IMAGES, Metric.SAME_IMAGES, Metric.EXACTNESS, Metric.LAYERS, Metric.AS_GOOD}
+)
 
 
 class Basis(str, enum.Enum):
@@ -104,6 +109,7 @@ class Verdict:
         images: scores of images, with the thresholds that they were held against.
         layers: scores of layers, with the thresholds that they were held against.
         notes: what a reader must know beside.
+        compared: a method's pictures beside the reference method's.
     """
 
     metric: Metric
@@ -123,3 +129,4 @@ class Verdict:
     images: ImageEvidence | None = None
     layers: LayerEvidence | None = None
     notes: tuple[Reason, ...] = ()
+    compared: PictureEvidence | None = None

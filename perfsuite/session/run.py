@@ -35,6 +35,7 @@ from perfsuite.results.session import RunRecord, TierResult, save_record
 from perfsuite.results.support_reasons import Obstacle
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.images import ImageGate
+from perfsuite.session.methods import MethodGate, places_of
 from perfsuite.session.storing import store_run
 from perfsuite.session.structure import count, judge_counts
 from perfsuite.settings import Settings
@@ -136,6 +137,8 @@ class Run:
 
         Alone on the device, since a small one has no room for fp32 beside another pipeline.
         """
+        if self.scores_images:
+            self._method_gate.provide(tier, progress)
         if self.references or self._gate or not self.scores_images or is_reference_tier(tier):
             return
         with self.build(reference_tier()) as fp32:
@@ -197,7 +200,10 @@ class Run:
 
     def judge_images(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """Make the quality workload's images, judge them, and save the record."""
-        verdict = self._image_gate(built, progress).judge_lossy(built, progress)
+        if built.tier.as_good_as is not None:
+            verdict = self._method_gate.judge(built, self.methods[built.tier.name], progress)
+        else:
+            verdict = self._image_gate(built, progress).judge_lossy(built, progress)
         return self._say(self._result(built.tier.name), verdict)
 
     def judge_structure(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
@@ -261,14 +267,31 @@ class Run:
         for tier, verdict in self._judge.judge_together(judged).items():
             self._share(self.record.with_result(self._result(tier).with_verdict(verdict)))
 
+    @functools.cached_property
+    def _method_gate(self) -> MethodGate:
+        """What holds pictures of methods against those of the methods that they stand in for."""
+        return MethodGate(
+            self.checkpoint,
+            self.device,
+            self.work,
+            places_of(self.settings, self.store.hardware_key),
+            self._pictures,
+            self.environment,
+            self.settings.out / "runs",
+        )
+
+    @property
+    def _pictures(self) -> Path:
+        """Folder of failure pictures."""
+        return self.settings.out / "runs" / self.record.run_id / (self.matrix_name or "")
+
     def _image_gate(self, built: BuiltTier | None, progress: Progress) -> ImageGate:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""
         if self._gate is None:
             references = self.references or self._record_references(built, progress)
             records = self.settings.out / "runs"
-            pictures = records / self.record.run_id / (self.matrix_name or "")
             self._gate = ImageGate(
-                references, self.calibration, pictures, self.environment, records
+                references, self.calibration, self._pictures, self.environment, records
             )
         return self._gate
 

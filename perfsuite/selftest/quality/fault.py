@@ -17,6 +17,8 @@ class Stage(str, enum.Enum):
     """Reduced precision against the fp32 reference, at calibrated thresholds."""
     LAYERS = "layers"
     """Quantised layers against the same layers at full precision."""
+    PICTURES = "pictures"
+    """A method's pictures beside the reference method's, and beside its own earlier ones."""
     VISIBLE = "visible"
     """Checks of an image that need no reference."""
 

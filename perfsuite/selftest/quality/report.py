@@ -12,14 +12,16 @@ COLUMNS = (
     Column("exactness", sheds=3),
     Column("lossy", sheds=2),
     Column("layers", sheds=1),
+    Column("pictures", is_text=True, sheds=4),
     Column("margin"),
 )
 _SOURCE = Column("imitates", is_text=True, on_pages_only=True)
 LEGEND = (
     "exactness: PSNR of the worst of the exactness images in fp32, threshold 80 dB; lossy: SSIM "
     "and PSNR of the worst image at reduced precision (of four images where these fail); layers: "
-    "relative error and gain of the worst quantised layer; margin: how far beyond its threshold "
-    "the clearest check found it, in dB of error"
+    "relative error and gain of the worst quantised layer; pictures: of a method, what is not as "
+    "good, and PSNR to its own healthy pictures, threshold 50 dB; margin: how far beyond its "
+    "threshold the clearest check found it, in dB of error"
 )
 
 
@@ -44,6 +46,7 @@ def cells(trial: Trial) -> tuple[str, ...]:
         _exactness(trial.exactness),
         _lossy(trial.lossy),
         _layers(trial),
+        _pictures(trial.pictures),
         "-" if margin is None else f"{margin:+.1f} dB",
     )
 
@@ -114,6 +117,15 @@ def _lossy(verdict: Verdict | None) -> str:
     noise = {check.metric: check.value for check in verdict.images.checks}.get("worst_psnr_db")
     said = f"{worst.ssim:.4f}"
     return said if noise is None or noise == float("inf") else f"{said} {noise:.1f} dB"
+
+
+def _pictures(verdict: Verdict | None) -> str:
+    if verdict is None or verdict.compared is None:
+        return "-"
+    lost = [each.floor.quality.value for each in verdict.compared.checks if each.is_broken]
+    noise = verdict.compared.itself_psnr_db
+    itself = [] if noise is None else [f"itself {noise:.1f} dB"]
+    return ", ".join((*lost, *itself)) or "as good"
 
 
 def _layers(trial: Trial) -> str:

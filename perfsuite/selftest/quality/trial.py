@@ -21,7 +21,7 @@ from perfsuite.images.references import References, exactness_shots
 from perfsuite.images.scoring import make_images
 from perfsuite.judge.images import EXACT_THRESHOLDS, judge_images
 from perfsuite.judge.layers import ASSUMED_THRESHOLDS, judge_layers
-from perfsuite.ladder import BuiltTier, Tier, changes_layers, find_tiers, has_exactness
+from perfsuite.ladder import BuiltTier, Tier, changes_layers, expand, find_tiers, has_exactness
 from perfsuite.progress import Progress
 from perfsuite.results.images import ImageScore
 from perfsuite.results.verdict import Metric, Outcome, Verdict
@@ -42,6 +42,7 @@ class Trial:
         exactness: verdict of that stage; None if it was not asked.
         lossy: verdict of that stage.
         layers: verdict on quantised layers.
+        pictures: verdict on a method's pictures.
         error: what the library raised, if it did: that too is a fault caught.
     """
 
@@ -53,6 +54,7 @@ class Trial:
     lossy: Verdict | None = None
     layers: Verdict | None = None
     error: str | None = None
+    pictures: Verdict | None = None
 
     @property
     def caught_by(self) -> tuple[str, ...]:
@@ -61,6 +63,7 @@ class Trial:
             ("exactness", self.exactness),
             ("lossy", self.lossy),
             ("layers", self.layers),
+            ("pictures", self.pictures),
         )
         failed = [name for name, each in stages if each and each.outcome is Outcome.REGRESSED]
         visible = [each for each in (self.exactness, self.lossy) if each and _visible(each)]
@@ -88,6 +91,12 @@ class Report:
     faults: tuple[Trial, ...] = ()
     harmless: tuple[Trial, ...] = ()
     healthy: tuple[Trial, ...] = ()
+
+    def with_trial(self, trial: Trial) -> Report:
+        """The report with one more fault, or healthy tier."""
+        if trial.expected is None:
+            return replace(self, healthy=(*self.healthy, trial))
+        return replace(self, faults=(*self.faults, trial))
 
     @property
     def caught(self) -> int:
@@ -185,10 +194,9 @@ class Bench:
 
 
 def quantised_tier() -> Tier:
-    """The highest tier that quantises layers."""
-    from perfsuite.ladder import tiers
-
-    return [tier for tier in tiers() if changes_layers(tier)][-1]
+    """The ladder's highest tier that quantises layers."""
+    ladder = find_tiers(expand(None))
+    return [tier for tier in ladder if changes_layers(tier)][-1]
 
 
 def try_tiers(

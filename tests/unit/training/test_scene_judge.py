@@ -11,10 +11,10 @@ from training import judge, models, pocket, scenes
 from training.assembly import Denoiser
 from training.classifier import (
     ClassifierSettings,
-    SceneClassifier,
     accuracy,
     fit,
     labels,
+    new_classifier,
     recognised,
     rendered,
 )
@@ -61,7 +61,7 @@ def test_the_same_settings_fit_the_same_classifier() -> None:
 @pytest.mark.usefixtures("emoji_font")
 def test_a_remembered_classifier_is_not_fitted_again(tmp_path: Path) -> None:
     path = tmp_path / "classifier.pt"
-    torch.save(SceneClassifier().state_dict(), path)
+    torch.save(new_classifier().state_dict(), path)
     kept = judge.remembered_classifier(path, Console(quiet=True))
     assert not kept.training
 
@@ -71,7 +71,7 @@ def test_figures_are_printed_and_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     classifier = tmp_path / "classifier.pt"
-    torch.save(SceneClassifier().state_dict(), classifier)
+    torch.save(new_classifier().state_dict(), classifier)
     monkeypatch.setattr(scenes, "every_scene", lambda: [scenes.Scene("cat", "sea", "warm")])
     for name in ("TIMED_STEPS", "TIMED_IMAGES", "HELD_OUT", "CLASSIFIER_HELD_OUT"):
         monkeypatch.setattr(judge, name, 1)
