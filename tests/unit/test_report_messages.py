@@ -9,18 +9,21 @@ import pytest
 
 from perfsuite.report.messages import say, say_all, threshold_name
 from perfsuite.results import condition_reasons as c
+from perfsuite.results import method_reasons as m
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
 from perfsuite.results import structure_reasons as t
 from perfsuite.results import support_reasons as s
 from perfsuite.results.counters import Counted, GraphBreak, Recompile
 from perfsuite.results.images import Change, Thresholds
+from perfsuite.results.pictures import Comparison, Floor, FloorCheck, Quality
 from perfsuite.results.structure import CountDifference
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 MISSED = p.ThresholdsMissed(
     Change.DAMAGE.value, (p.Missed("worst_ssim", 0.91234, 0.95),), "A fox", 7
 )
+BLURRED = FloorCheck(Floor(Quality.SHARPNESS, Comparison.RATIO, low=0.67), 0.4, (0.35, 0.45), 24)
 BLACK = p.ImageFaults(("the image is black",), "A cat", 3)
 # A sample of each, with what a reader has to find in its words.
 SAMPLES: dict[r.Reason, tuple[str, ...]] = {
@@ -73,6 +76,12 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     r.BlockUnfinished(): ("not finished",),
     r.TooFewStarts(): ("two starts",),
     r.NoStartMeasured("cold compile"): ("cold compile",),
+    m.FloorsMissed((BLURRED,)): ("sharpness 0.40x", "at least 0.67x"),
+    m.FloorsOpen((BLURRED,)): ("from so few pictures", "sharpness"),
+    m.ContentUnscored(("CLIP is not there",)): ("asked for", "CLIP is not there"),
+    m.NotReproduced(31.2, 50.0, "A fox", 3): ("31.2 dB below 50.0 dB", "'A fox', seed 3"),
+    m.OwnPicturesRecorded("refs/lcm"): ("kept in refs/lcm",),
+    m.TooFewPairs(6, 24): ("6 pictures", "24 would do"),
     s.NeedsPackage("peft", "methods"): ("peft is not installed", "'perfsuite[methods]'"),
     s.NeedsHardware("sm_89 or newer"): ("needs sm_89 or newer",),
     s.NeedsLibrary("torch 2.13.0", "float8 products on a CPU"): ("torch 2.13.0 has no float8",),
