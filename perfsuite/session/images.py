@@ -65,8 +65,9 @@ class ImageGate:
         scores = references.score(images, workload)
         if is_reference_tier(built.tier):
             verdict = judge_reference_tier(scores, self._versions())
-            self.reference_verdict = self._drawn(verdict, built.tier.name, images, references)
-            return self._shown(self.reference_verdict, built.tier.name, images, references)
+            drawn = self._drawn(verdict, built.tier.name, images, references)
+            self.reference_verdict = self._shown(drawn, built.tier.name, images, references)
+            return self.reference_verdict
         verdict = judge_images(scores, thresholds_of(built.tier, self.calibration))
         verdict = self._finish(verdict, built, images)
         return self._shown(verdict, built.tier.name, images, references)

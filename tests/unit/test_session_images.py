@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import CpuDevice
@@ -180,6 +181,13 @@ def test_fp32_that_no_longer_makes_its_references_has_regressed_with_a_picture(
     assert (tmp_path / picture).is_file()
     assert Path(picture).name.startswith("fp32-")
     assert gate.reference_verdict == verdict
+    sheets = evidence(verdict).sheets
+    assert sheets is not None
+    assert sheets.columns == 2
+    assert all(peak is not None and peak > 0.1 for peak in sheets.peaks)
+    for sheet in (sheets.references, sheets.images, sheets.differences):
+        with Image.open(tmp_path / sheet) as drawn:
+            assert drawn.size == (128, 64)  # two images of 64 pixels
 
 
 def test_for_large_images_fp32_is_not_built_just_to_check_it(

@@ -162,6 +162,8 @@ BAD_VALUES = [
     ("batch", "-2", "takes a whole number from 1 to 1000"),
     ("prompt", "  ", "takes a text"),
     ("prompt", ["a fox"], "takes a text"),
+    ("report", "", "takes a name"),
+    ("markdown", 3, "takes a name"),
 ]
 
 
