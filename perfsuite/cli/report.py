@@ -27,11 +27,13 @@ _HINT = "name records: files under .perfsuite/runs, gates or bisections, or fold
     help="Where to write the page.",
 )
 @click.option("--out", help="Folder that the newest session is taken from (.perfsuite).")
-def report(records: tuple[Path, ...], output: Path, out: str | None) -> None:
+@click.option("--history", metavar="PLACE", help="Database of all runs, a file or a URL.")
+def report(records: tuple[Path, ...], output: Path, out: str | None, history: str | None) -> None:
     """Write the page of sessions, gates and bisections: one HTML file, for a browser.
 
     RECORD is a file that perfsuite wrote, or a folder of them; without any, the newest session. Of
-    sessions that measured the same, the newest is shown in full, and all of them make its trends.
+    sessions that measured the same, the newest is shown in full; its trends are of all of them, and
+    of the history.
     What cannot be read is named on the page, and the rest is shown.
 
     Ends with exit code 0 if anything is shown, 2 if nothing is.
@@ -40,7 +42,8 @@ def report(records: tuple[Path, ...], output: Path, out: str | None) -> None:
     paths = tuple(record_files(records)) if records else (newest_session(out),)
     from perfsuite.page.render import write_page
 
-    page = write_page(paths, output)
+    settings = resolve_settings({"out": out, "history": history}, find_root(Path.cwd()), flag="--")
+    page = write_page(paths, output, settings.history)
     for finding in page.findings:
         say(f"{finding.subject}: {finding.message}")
     if not page.shown:

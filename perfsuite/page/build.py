@@ -11,7 +11,7 @@ from perfsuite.page.gate import GatePart, gate_part
 from perfsuite.page.pictures import Album
 from perfsuite.page.records import Source, read_sources
 from perfsuite.page.session import SessionPart, session_part
-from perfsuite.page.trend import Trend, subject, trends
+from perfsuite.page.trend import Past, TrendChart, past_of, trend_charts
 from perfsuite.report.colours import Colour, tier_colours
 from perfsuite.results.ab import GateRecord
 from perfsuite.results.bisection import BisectRecord
@@ -35,7 +35,7 @@ class Shown:
     number: int
     kind: str
     part: Part
-    trends: tuple[Trend, ...] = ()
+    trends: tuple[TrendChart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Page:
 
 @dataclass
 class _Builder:
-    sessions: tuple[RunRecord, ...]
+    past: Past
     album: Album = field(default_factory=Album)
     findings: list[Finding] = field(default_factory=list)
 
@@ -74,27 +74,33 @@ class _Builder:
             case RunRecord():
                 part = session_part(record, folder, self.album)
                 self.findings += part.findings
-                return Shown(number, "session", part, trends(record, self.sessions))
+                return Shown(number, "session", part, trend_charts(record, self.past))
             case GateRecord():
                 return Shown(number, "gate", gate_part(record, folder, self.album))
             case BisectRecord():
                 return Shown(number, "bisect", bisect_part(record))
 
 
-def build_page(paths: Sequence[Path]) -> Page:
+def build_page(paths: Sequence[Path], history: str | None = None) -> Page:
     """A page of records. What cannot be read is named on it, and the rest is shown.
 
     A session whose tiers a newer one of the same hardware, checkpoint and work measured again is
-    history: a point of the trends. All other records are shown in full.
+    a point of the trends only. All other records are shown in full.
+
+    Args:
+        paths: of records.
+        history: place of the history that trends are completed from; None for none.
     """
     sources, unread = read_sources(paths)
     sessions = tuple(each.record for each in sources if isinstance(each.record, RunRecord))
     full = [each for each in reversed(sources) if not _is_superseded(each, sessions)]
-    builder = _Builder(sessions)
+    past = past_of(sessions, history)
+    builder = _Builder(past)
     shown = tuple(builder.shown(number, each) for number, each in enumerate(full, start=1))
     findings = (
         *unread,
         *(finding for each in sources for finding in each.findings),
+        *past.findings,
         *builder.findings,
         *builder.album.findings,
     )
@@ -111,12 +117,19 @@ def _is_superseded(source: Source, sessions: Sequence[RunRecord]) -> bool:
     record = source.record
     if not isinstance(record, RunRecord) or not record.tiers:
         return False
-    own = {subject(record, each) for each in record.tiers}
-    return any(
-        own <= {subject(newer, each) for each in newer.tiers}
-        for newer in sessions
-        if newer.run_id > record.run_id
+    own = _subjects(record)
+    return any(own <= _subjects(newer) for newer in sessions if newer.run_id > record.run_id)
+
+
+def _subjects(record: RunRecord) -> set[tuple[str, ...]]:
+    """What a session was about, tier by tier."""
+    hardware = record.environment.hardware.key
+    works = (
+        (each.label, each.latency_workload or record.latency_workload) for each in record.tiers
     )
+    return {
+        (hardware, record.checkpoint, record.identity, label, work.digest) for label, work in works
+    }
 
 
 def _tiers(sources: Sequence[Source]) -> list[str]:

@@ -20,12 +20,14 @@ MOST_SUMMARY_BYTES = 1 << 20
 """Of all that one step writes to a job's summary, as GitHub has it."""
 
 
-def publish_page(records: Sequence[Path], target: Path) -> tuple[str, ...]:
-    """Write the page of some records; warnings."""
+def publish_page(
+    records: Sequence[Path], target: Path, history: str | None = None
+) -> tuple[str, ...]:
+    """Write the page of some records, with trends from a history; warnings."""
     try:
         from perfsuite.page.render import write_page
 
-        write_page(records, target)
+        write_page(records, target, history)
     except OutputError as error:
         return (error.problem,)
     except Exception as error:  # a page is not worth a verdict

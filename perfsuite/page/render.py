@@ -28,13 +28,18 @@ _ICONS = {
 """A second sign beside the colour, for those who do not tell colours apart."""
 
 
-def write_page(records: Sequence[Path], target: Path) -> Page:
+def write_page(records: Sequence[Path], target: Path, history: str | None = None) -> Page:
     """Write the page of some records; what is on it.
+
+    Args:
+        records: files.
+        target: the page.
+        history: place of the history that trends are completed from; None for none.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    page = build_page(records)
+    page = build_page(records, history)
     write_whole(target, render_page(page).encode(errors="replace"))
     return page
 

@@ -28,6 +28,7 @@ class WorkloadPart:
         chart: distributions; None if nothing was timed.
         costs: memory and start.
         galleries: images of the tiers whose images were kept.
+        counted: tiers whose calls were counted.
     """
 
     name: str | None
@@ -35,6 +36,7 @@ class WorkloadPart:
     chart: ChangeChart | None
     costs: tuple[Cost, ...]
     galleries: tuple[Gallery, ...]
+    counted: tuple[TierResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def session_part(record: RunRecord, folder: Path, album: Album) -> SessionPart:
                 change_chart(results, known.runs),
                 costs(record, name),
                 tuple(each for each in galleries if each is not None),
+                tuple(each for each in results if each.counters is not None),
             )
         )
     outcomes = Counter(each.overall for each in record.tiers if each.overall is not None)

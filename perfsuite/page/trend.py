@@ -1,143 +1,243 @@
-"""How a tier's latency went from session to session."""
+"""How a tier's latency went from session to session, and where it changed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from perfsuite.judge.variance import median_interval
-from perfsuite.page.ladder import median_s
+from perfsuite.errors import HistoryError
+from perfsuite.history.entries import entry_of_session
 from perfsuite.page.scale import Scale, spanning
-from perfsuite.results.session import RunRecord, TierResult
-from perfsuite.results.verdict import Metric, Outcome
+from perfsuite.results.history import Change, Kind, Point, Reading, Series, SeriesKey, Trend
+from perfsuite.results.method import Finding
+from perfsuite.results.session import RunRecord
+from perfsuite.results.verdict import Basis, Metric, Outcome
 
 FEWEST = 3
 """Sessions that make a trend."""
+MOST = 90
+"""Newest sessions of a history that are drawn."""
 
 
 @dataclass(frozen=True)
-class Point:
+class Mark:
     """One session; places are percent of the chart.
 
     Attributes:
-        run_id: names it.
-        at: when it was made, UTC, ISO 8601.
+        point: what it measured.
         across: from left to right, one step a session.
         up: from the bottom.
-        low: of the interval of its median.
-        high: of the interval.
-        median_s: its latency, seconds.
-        outcome: what was said of it.
-        changed: packages whose version is not that of the session before, as 'torch 1 -> 2'.
+        low: of its interval.
+        high: of its interval.
+        changed: packages whose version is not that of the session before, as 'torch 1 → 2'.
     """
 
-    run_id: str
-    at: str
+    point: Point
     across: float
     up: float
     low: float
     high: float
-    median_s: float
-    outcome: Outcome | None
-    changed: tuple[str, ...] = ()
+    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Trend:
+class Since:
+    """A change of the level.
+
+    Attributes:
+        change: what was found.
+        across: where it began, percent of the chart: between two sessions.
+        at: time of the first session after it.
+        versions: that differ between the session before and after, as 'torch 1 → 2'.
+    """
+
+    change: Change
+    across: float
+    at: str
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrendChart:
     """One tier over sessions of the same work on the same hardware.
 
     Attributes:
         label: names the tier.
         tier: whose colour it has.
-        points: oldest first.
+        marks: oldest first.
         scale: seconds.
+        changes: oldest first.
     """
 
     label: str
     tier: str
-    points: tuple[Point, ...]
+    marks: tuple[Mark, ...]
     scale: Scale
+    changes: tuple[Since, ...]
 
     @property
     def line(self) -> str:
-        """The points as an SVG path in a box of 100 x 100."""
-        return "M" + " L".join(f"{each.across:.2f},{100 - each.up:.2f}" for each in self.points)
+        """The sessions as an SVG path in a box of 100 x 100."""
+        return "M" + " L".join(f"{each.across:.2f},{100 - each.up:.2f}" for each in self.marks)
 
     @property
     def band(self) -> str:
         """The intervals as an SVG path around the line."""
-        upper = [f"{each.across:.2f},{100 - each.high:.2f}" for each in self.points]
-        lower = [f"{each.across:.2f},{100 - each.low:.2f}" for each in reversed(self.points)]
+        upper = [f"{each.across:.2f},{100 - each.high:.2f}" for each in self.marks]
+        lower = [f"{each.across:.2f},{100 - each.low:.2f}" for each in reversed(self.marks)]
         return f"M{' L'.join([*upper, *lower])} Z"
 
     @property
     def change(self) -> float:
         """From the first session to the last, as a fraction."""
-        return self.points[-1].median_s / self.points[0].median_s - 1
+        return self.marks[-1].point.value / self.marks[0].point.value - 1
 
 
-def subject(record: RunRecord, result: TierResult) -> tuple[object, ...]:
-    """What two results must share to stand in one trend."""
-    work = result.latency_workload or record.latency_workload
-    hardware = record.environment.hardware.key
-    return (hardware, record.checkpoint, record.identity, result.label, work.digest)
+@dataclass(frozen=True)
+class Past:
+    """What earlier sessions measured.
+
+    Attributes:
+        series: latencies, by the digest of the key.
+        findings: why some are not known.
+    """
+
+    series: Mapping[str, Series]
+    findings: tuple[Finding, ...] = ()
 
 
-def trends(newest: RunRecord, records: Sequence[RunRecord]) -> tuple[Trend, ...]:
-    """A trend for each tier of the newest session that enough sessions measured.
+def past_of(records: Sequence[RunRecord], place: str | None = None) -> Past:
+    """Latencies of some sessions, and of those in a history that measured the same.
 
     Args:
-        newest: the session whose tiers are drawn.
-        records: all sessions, oldest first, the newest among them.
+        records: sessions.
+        place: of the history; None for none.
     """
-    found = []
-    for result in newest.tiers:
-        wanted = subject(newest, result)
-        series = [
-            (record, each)
-            for record in records
-            for each in record.tiers
-            if each.measurement and subject(record, each) == wanted
-        ]
-        if len(series) >= FEWEST and result.measurement:
-            found.append(_trend(result, series))
-    return tuple(found)
+    known: dict[str, Series] = {}
+    for record in records:
+        for reading in latencies(record):
+            one = Series(reading.key, (_point(record, reading),))
+            _add(known, one)
+    if place is None or not known:
+        return Past(known)
+    try:
+        for series in _from_history(place, [each.key for each in known.values()]):
+            if series.key.digest in known:
+                _add(known, series)
+    except HistoryError as error:
+        return Past(known, (Finding("history", f"no trends: {error.problem}"),))
+    except Exception as error:  # whatever a driver does, the rest of the page stands
+        problem = f"no trends: {type(error).__name__}: {error}"
+        return Past(known, (Finding("history", problem),))
+    return Past(known)
 
 
-def _trend(result: TierResult, series: list[tuple[RunRecord, TierResult]]) -> Trend:
-    medians = [median_s(each) for _, each in series]
-    intervals = [median_interval(_samples(each)) for _, each in series]
-    scale = spanning([*medians, *(end for interval in intervals for end in interval)])
-    points = []
-    for place, ((record, each), value) in enumerate(zip(series, medians, strict=True)):
-        verdict = each.verdict(Metric.LATENCY)
-        before = series[place - 1][0] if place else None
-        points.append(
-            Point(
-                record.run_id,
-                record.environment.recorded_at,
-                100 * place / (len(series) - 1),
-                scale.place(value),
-                scale.place(intervals[place][0]),
-                scale.place(intervals[place][1]),
-                value,
-                verdict.outcome if verdict else None,
-                _changed(before, record) if before else (),
-            )
+def latencies(record: RunRecord) -> Iterable[Reading]:
+    """What a session adds to series of latencies; what was invalid is no point of a trend."""
+    for reading in entry_of_session(record).readings:
+        is_latency = reading.key.quantity.name == Metric.LATENCY.value
+        if is_latency and reading.outcome is not Outcome.INVALID:
+            yield reading
+
+
+def trend_charts(record: RunRecord, past: Past) -> tuple[TrendChart, ...]:
+    """A chart for each tier of a session that enough sessions measured."""
+    wanted = dict.fromkeys(reading.key for reading in latencies(record))
+    found = (past.series.get(key.digest) for key in wanted)
+    enough = (each for each in found if each is not None and len(each.points) >= FEWEST)
+    return tuple(_chart(analysed(series)) for series in enough)
+
+
+def analysed(series: Series) -> Trend:
+    """A series with what changed in it."""
+    return Trend(series, Basis.RAW)
+
+
+def _from_history(place: str, keys: Sequence[SeriesKey]) -> list[Series]:
+    from perfsuite.history.database import Database
+    from perfsuite.history.store import Selection, load_series
+
+    database = Database(place)
+    if database.file is not None and not database.file.is_file():
+        return []
+    asked = {(key.checkpoint, key.hardware_key) for key in keys}
+    return [
+        series
+        for checkpoint, hardware_key in sorted(asked)
+        for series in load_series(
+            database,
+            Selection(
+                kind=Kind.SESSION,
+                metric=Metric.LATENCY.value,
+                checkpoint=checkpoint,
+                hardware_key=hardware_key,
+                last=MOST,
+            ),
         )
-    return Trend(result.label, result.tier, tuple(points), scale)
+    ]
 
 
-def _samples(result: TierResult) -> tuple[float, ...]:
-    assert result.measurement is not None
-    return result.measurement.latency.samples_s
+def _add(known: dict[str, Series], new: Series) -> None:
+    """Join the points of one series, each session once, oldest first."""
+    digest = new.key.digest
+    before = known.get(digest)
+    both = {each.run_id: each for each in (*(before.points if before else ()), *new.points)}
+    points = sorted(both.values(), key=lambda each: (each.at, each.run_id))
+    known[digest] = replace(new, points=tuple(points))
 
 
-def _changed(before: RunRecord, now: RunRecord) -> tuple[str, ...]:
-    old, new = before.environment.packages, now.environment.packages
-    names = sorted({*old, *new})
+def _point(record: RunRecord, reading: Reading) -> Point:
+    environment = record.environment
+    return Point(
+        record.run_id,
+        environment.recorded_at,
+        reading.value,
+        reading.interval,
+        reading.normalised,
+        record.host,
+        environment.packages,
+        reading.outcome,
+    )
+
+
+def _chart(trend: Trend) -> TrendChart:
+    points = trend.series.points
+    ends = [end for each in points for end in (each.interval or ())]
+    scale = spanning([*(each.value for each in points), *ends])
+    step = 100 / (len(points) - 1)
+    marks = tuple(_mark(points, place, scale, step) for place in range(len(points)))
+    key = trend.series.key
+    changes = tuple(
+        Since(
+            each,
+            step * (each.start - 0.5),
+            points[each.start].at,
+            tuple(f"{v.name} {v.before or 'none'} → {v.after or 'none'}" for v in each.versions),
+        )
+        for each in trend.changes
+    )
+    return TrendChart(key.label, key.tier, marks, scale, changes)
+
+
+def _mark(points: Sequence[Point], place: int, scale: Scale, step: float) -> Mark:
+    point = points[place]
+    low, high = point.interval or (point.value, point.value)
+    changed = _changed(points[place - 1], point) if place else ()
+    return Mark(
+        point,
+        step * place,
+        scale.place(point.value),
+        scale.place(low),
+        scale.place(high),
+        changed,
+    )
+
+
+def _changed(before: Point, now: Point) -> tuple[str, ...]:
+    """Versions of packages that both sessions tell, and that differ."""
+    names = sorted({*before.versions} & {*now.versions})
     return tuple(
-        f"{name} {old.get(name, 'none')} → {new.get(name, 'none')}"
+        f"{name} {before.versions[name]} → {now.versions[name]}"
         for name in names
-        if old.get(name) != new.get(name)
+        if before.versions[name] != now.versions[name]
     )

@@ -161,7 +161,7 @@ class MeasuringSession:
         from perfsuite.page.publish import publish_page, publish_session
 
         page = settings.report or path.with_suffix(".html")
-        self._warnings = publish_page((path,), page)
+        self._warnings = publish_page((path,), page, settings.history)
         self._page = None if self._warnings else page
         self._warnings += publish_session(record, settings.markdown)
 

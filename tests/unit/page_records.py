@@ -20,6 +20,7 @@ from perfsuite.results.session import RunRecord, TierResult, save_record
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import write_json, write_whole
 from perfsuite.stores.baselines import Baseline, RecordedRun, TierBaseline
+from tests.unit.counted import counters
 from tests.unit.samples import (
     environment,
     latency_samples,
@@ -87,6 +88,7 @@ def tier(folder: Path, run_id: str, name: str, slower: float = 1.0) -> TierResul
         measurement=measurement(name, latency_samples(samples)),
         verdicts=(latency, scored),
         findings=(Finding("inductor", "torch ignores the inductor flag use_mixed_mm"),),
+        counters=counters(),
     )
 
 

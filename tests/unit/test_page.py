@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from perfsuite.cli.commands import main
+from perfsuite.history.entries import entry_of_session
+from perfsuite.history.keep import keep
 from perfsuite.page.build import build_page
 from perfsuite.page.publish import publish_page
 from perfsuite.page.render import render_page, write_page
@@ -79,8 +81,21 @@ def test_older_sessions_of_the_same_work_are_history(tmp_path: Path) -> None:
     page = build_page(records(tmp_path))
     assert (len(page.shown), page.history) == (1, 4)
     trend = page.shown[0].trends[1]
-    assert [point.run_id[:8] for point in trend.points] == [f"2026110{n}" for n in range(1, 6)]
+    assert [mark.point.run_id[:8] for mark in trend.marks] == [f"2026110{n}" for n in range(1, 6)]
     assert trend.change == pytest.approx(0.2)
+
+
+def test_trends_are_completed_from_the_history(tmp_path: Path) -> None:
+    place = str(tmp_path / "history.sqlite")
+    for night in range(1, 6):
+        keep(entry_of_session(session(tmp_path, night)), place)
+    page = build_page([records(tmp_path)[-1]], place)
+    assert [len(trend.marks) for trend in page.shown[0].trends] == [5, 5]
+    assert page.findings == ()
+    Path(place).write_bytes(b"no database at all")
+    page = build_page([records(tmp_path)[-1]], place)
+    assert page.shown[0].trends == ()
+    assert "no trends" in page.findings[0].message
 
 
 def test_sessions_of_other_hardware_or_tiers_are_shown_beside(tmp_path: Path) -> None:

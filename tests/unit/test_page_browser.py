@@ -83,7 +83,7 @@ def test_it_opens_from_disk_asks_for_nothing_and_draws_everything(
             "charts => charts.map(c => [c.dataset.chart, c.getBoundingClientRect().height > 40])"
         )
         assert {name for name, _ in drawn} == {
-            *("ladder", "changes", "costs", "images", "trend", "blocks", "path"),
+            *("ladder", "changes", "costs", "counts", "images", "trend", "blocks", "path"),
         }
         assert all(is_tall for _, is_tall in drawn)
         assert page.locator("path.own").count() >= 4
