@@ -13,6 +13,7 @@ import msgspec
 from perfsuite.errors import OutputError
 from perfsuite.results.ab import GateRecord
 from perfsuite.results.bisection import BisectRecord
+from perfsuite.results.counters import TierCounters
 from perfsuite.results.method import Finding
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.reasons import Reason
@@ -29,10 +30,13 @@ _KINDS: dict[str, type[Any]] = {
 }
 """By the key that only records of that kind have."""
 _CODES = frozenset(each.__name__ for each in typing.get_args(Reason))
+_OF_REASONS = frozenset({"reasons", "notes", "spoilt", "found"})
+"""Fields that hold reasons."""
 _PARTS: dict[str, type[Any]] = {
     "verdicts": Verdict,
     "verdict": Verdict,
     "measurement": Measurement,
+    "counters": TierCounters,
     "control_images": Verdict,
     "treatment_images": Verdict,
     "same_images": Verdict,
@@ -153,14 +157,14 @@ def _is_strange(value: Any, kind: type[Any], name: str, key: str, lost: list[str
     return False
 
 
-def _worded(value: Any) -> Any:
+def _worded(value: Any, key: str = "") -> Any:
     """Reasons of a class that is not known here become notes with what they say."""
     if isinstance(value, list):
-        return [_worded(each) for each in value]
+        return [_worded(each, key) for each in value]
     if not isinstance(value, dict):
         return value
     code = value.get("code")
-    if isinstance(code, str) and code not in _CODES:
-        data = ", ".join(f"{key} {each}" for key, each in value.items() if key != "code")
+    if key in _OF_REASONS and isinstance(code, str) and code not in _CODES:
+        data = ", ".join(f"{name} {each}" for name, each in value.items() if name != "code")
         return {"code": "Note", "text": f"{code}: {data}" if data else code}
-    return {key: _worded(each) for key, each in value.items()}
+    return {name: _worded(each, name) for name, each in value.items()}
