@@ -265,10 +265,11 @@ class Change:
         end: place of the first point that is as after; of a step, the same as `start`.
         earliest: place at which it may have begun at the earliest, with 95 % confidence.
         latest: … and at the latest.
-        before: level before, in the series' unit.
+        before: level before, in the series' unit, on the trend's basis.
         after: level after, in the series' unit.
-        change: of the level on the trend's basis, as a fraction; positive is more.
-        change_interval: 95 % interval of the change, as fractions.
+        change: of the level, as a fraction (in the series' unit where the trend is not relative);
+            positive is more.
+        change_interval: its 95 % interval.
         is_worse: whether the change is one for the worse.
         per_week: of a drift, change a week as a fraction; None for a step.
         cause: the host's, the code's, or not to be told.
@@ -305,6 +306,8 @@ class Trend:
             series' own unit where `is_relative` is false); None with too few points to tell.
         is_relative: whether changes are fractions of the level; false for series with values that
             are not positive.
+        values: of the points on that basis, in the series' unit: a multiple of the probe times the
+            typical probe, so that what slows both has fallen out.
         changes: oldest first.
         fitted: level at each point, in the series' unit; empty with too few points.
     """
@@ -313,5 +316,6 @@ class Trend:
     basis: Basis
     noise: float | None = None
     is_relative: bool = True
+    values: tuple[float, ...] = ()
     changes: tuple[Change, ...] = ()
     fitted: tuple[float, ...] = ()
