@@ -15,6 +15,7 @@
     ├── ReferenceImageError  a stored reference image cannot be used
     ├── OutputError          a result cannot be written
     ├── HistoryError         the history's database cannot be read or written
+    ├── HookMoved            a private name of a library that a patch replaces is not there
     └── GateError            the upgrade gate could not run
         ├── EnvironmentBroken … because an environment cannot be built or used
         ├── WorkerFailed      … because a worker died, hung or answered garbage
@@ -130,6 +131,18 @@ class OutputError(PerfsuiteError):
 
 class HistoryError(PerfsuiteError):
     """The history's database cannot be opened, read or written, or holds no such run."""
+
+
+class HookMoved(PerfsuiteError):
+    """A private name that a patch replaces is not where it was: this version is not supported.
+
+    Args:
+        name: of the hook, as a dotted path.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not there", hint="this version needs a new perfsuite")
+        self.name = name
 
 
 class GateError(PerfsuiteError):

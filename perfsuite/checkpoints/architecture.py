@@ -33,11 +33,7 @@ def check_architecture(component: Component) -> None:
     config, shapes = component.config(), read_shapes(component.weights())
     if any(each > len(shapes) for each in _layer_counts(config)):
         raise _error(component, "asks for more layers than the weights beside it hold tensors")
-    try:
-        model = _build(component, config)
-    except Exception as error:
-        problem = f"makes no {component.class_name} ({head_of(error)})"
-        raise _error(component, problem) from error
+    model = outline_model(component)
     for name, tensor in model.state_dict().items():
         if name in shapes and tuple(tensor.shape) != shapes[name]:
             there = f"{list(tensor.shape)}, and the weights beside it hold {list(shapes[name])}"
@@ -52,12 +48,22 @@ def _error(component: Component, problem: str) -> CheckpointError:
     return CheckpointError(f"{component.folder / 'config.json'} {problem}", hint=_HINT)
 
 
-def _build(component: Component, config: dict[str, Any]) -> nn.Module:
-    made = class_of(component)
-    with quiet_loading(), torch.device("meta"):
-        if component.library == "diffusers":
-            return made.from_config(config)  # type: ignore[no-any-return]
-        return made(made.config_class.from_dict(config))  # type: ignore[no-any-return]
+def outline_model(component: Component) -> nn.Module:
+    """A component of its config alone, on the meta device.
+
+    Raises:
+        CheckpointError: the config makes no model.
+    """
+    config = component.config()
+    try:
+        made = class_of(component)
+        with quiet_loading(), torch.device("meta"):
+            if component.library == "diffusers":
+                return made.from_config(config)  # type: ignore[no-any-return]
+            return made(made.config_class.from_dict(config))  # type: ignore[no-any-return]
+    except Exception as error:
+        problem = f"makes no {component.class_name} ({head_of(error)})"
+        raise _error(component, problem) from error
 
 
 def _layer_counts(config: dict[str, Any]) -> list[int]:

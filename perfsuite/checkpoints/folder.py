@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from perfsuite.checkpoints.architecture import check_architecture, class_of
+from perfsuite.checkpoints.architecture import check_architecture, class_of, outline_model
 from perfsuite.checkpoints.files import COPY_HINT
 from perfsuite.checkpoints.layout import Component, Layout, read_layout
 from perfsuite.errors import CheckpointError, head_of
@@ -63,6 +63,10 @@ class FolderSource:
         """Load with diffusers: safetensors only, no network."""
         return load_pipeline(read_layout(self.folder), dtype, torch_device)
 
+    def outline(self) -> StableDiffusionXLPipeline:
+        """The pipeline of the folder's configs, on the meta device; no weight is read."""
+        return outline_pipeline(read_layout(self.folder))
+
 
 def load_pipeline(
     layout: Layout,
@@ -84,25 +88,45 @@ def load_pipeline(
     Raises:
         CheckpointError: the libraries cannot load it, or tensors are missing from its weights.
     """
-    from diffusers import StableDiffusionXLPipeline
-
     with quiet_loading():
         # One by one: diffusers' own `variant` is for all components, and it stops where a folder
         # holds a file without a dot in its name.
         models = {each.name: load_model(each, dtype, prefer) for each in layout.models}
+    return _assembled(layout, models | replaced, dtype).to(torch_device)
+
+
+def outline_pipeline(layout: Layout, **replaced: Any) -> StableDiffusionXLPipeline:
+    """A pipeline of a folder's configs, on the meta device.
+
+    Args:
+        layout: of the folder; its weights need not be there.
+        replaced: components that were made from elsewhere.
+
+    Raises:
+        CheckpointError: the libraries cannot make it.
+    """
+    models = {each.name: outline_model(each) for each in layout.models}
+    return _assembled(layout, models | replaced, torch.float32)
+
+
+def _assembled(
+    layout: Layout, models: dict[str, Any], dtype: torch.dtype
+) -> StableDiffusionXLPipeline:
+    """A pipeline of models that are there, with the folder's scheduler and tokenizers."""
+    from diffusers import StableDiffusionXLPipeline
+
+    with quiet_loading():
         try:
-            pipeline = StableDiffusionXLPipeline.from_pretrained(
+            return StableDiffusionXLPipeline.from_pretrained(
                 str(layout.folder),
                 dtype=dtype,
                 use_safetensors=True,
                 local_files_only=True,
                 add_watermarker=False,
                 **models,
-                **replaced,
             )
         except Exception as error:
             raise _does_not_load(layout.folder, error) from error
-    return pipeline.to(torch_device)
 
 
 def load_model(component: Component, dtype: torch.dtype, prefer: str | None = None) -> Any:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from perfsuite.checkpoints.architecture import outline_model
 from perfsuite.checkpoints.files import FileMissing
-from perfsuite.checkpoints.folder import load_model, load_pipeline
+from perfsuite.checkpoints.folder import load_model, load_pipeline, outline_pipeline
 from perfsuite.checkpoints.layout import Component, Layout, read_layout
 from perfsuite.errors import CheckpointError, HubUnreachable, head_of
 from perfsuite.libraries import quiet_loading
@@ -87,6 +88,19 @@ class HubSource:
         layout = self._download(prefer)
         given = {"vae": _load_vae(dtype)} if self.fp16_vae else {}
         return load_pipeline(layout, dtype, torch_device, prefer=prefer, **given)
+
+    def outline(self) -> StableDiffusionXLPipeline:
+        """The pipeline of the configs in the local cache, on the meta device.
+
+        Raises:
+            CheckpointError: the cache does not hold them.
+        """
+        layout = read_layout(_cached(SDXL, "model_index.json"), replaced=self._replaced)
+        if not self.fp16_vae:
+            return outline_pipeline(layout)
+        return outline_pipeline(
+            layout, vae=outline_model(_fp16_vae(_cached(FP16_VAE, "config.json")))
+        )
 
     @property
     def _replaced(self) -> tuple[str, ...]:

@@ -117,6 +117,15 @@ class RandomSdxlSource:
 
     def load(self, dtype: torch.dtype, torch_device: str) -> StableDiffusionXLPipeline:
         """Draw the weights in place, in `dtype`, on `torch_device`."""
+        pipeline = self.outline()
+        modules = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2)
+        for offset, module in enumerate(modules):
+            with quiet_loading():
+                _draw_weights(module, dtype, torch_device, self.seed + offset)
+        return pipeline
+
+    def outline(self) -> StableDiffusionXLPipeline:
+        """The pipeline before its weights are drawn: on the meta device."""
         from diffusers import (
             AutoencoderKL,
             EulerDiscreteScheduler,
@@ -142,8 +151,8 @@ class RandomSdxlSource:
                 vae = AutoencoderKL(**_VAE)
                 text_1 = CLIPTextModel(CLIPTextConfig(**_TEXT, **ends))
                 text_2 = CLIPTextModelWithProjection(CLIPTextConfig(**_TEXT_2, **ends))
-            for offset, module in enumerate((unet, vae, text_1, text_2)):
-                _draw_weights(module, dtype, torch_device, self.seed + offset)
+            for module in (unet, vae, text_1, text_2):
+                module.eval().requires_grad_(False)
             return StableDiffusionXLPipeline(
                 vae=vae,
                 text_encoder=text_1,
@@ -162,7 +171,7 @@ def _draw_weights(module: nn.Module, dtype: torch.dtype, torch_device: str, seed
     Weights of two or more dimensions have variance 1 / fan-in, so that activations stay finite
     through the depth of SDXL; scales of norms are one, biases zero.
     """
-    module.to(dtype).to_empty(device=torch_device).eval().requires_grad_(False)
+    module.to(dtype).to_empty(device=torch_device)
     for name, weight in module.named_parameters():
         if weight.dim() >= 2:
             fan_in = weight[0].numel()

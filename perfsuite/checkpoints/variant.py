@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from perfsuite.checkpoints.architecture import check_architecture
-from perfsuite.checkpoints.folder import FolderSource, load_pipeline
+from perfsuite.checkpoints.folder import FolderSource, load_pipeline, outline_pipeline
 from perfsuite.checkpoints.layout import Layout, read_layout
 from perfsuite.results.method import Configuration
 
@@ -55,6 +55,10 @@ class VariantSource:
     def load(self, dtype: torch.dtype, torch_device: str) -> StableDiffusionXLPipeline:
         """Load with diffusers: safetensors only, no network."""
         return load_pipeline(self._layout(), dtype, torch_device)
+
+    def outline(self) -> StableDiffusionXLPipeline:
+        """The pipeline of the configs, on the meta device; no weight is read."""
+        return outline_pipeline(self._layout())
 
     def _layout(self) -> Layout:
         layout = read_layout(self.base.folder)

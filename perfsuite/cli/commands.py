@@ -30,6 +30,7 @@ from perfsuite.cli.quality import calibrate_quality
 from perfsuite.cli.record import record
 from perfsuite.cli.report import report
 from perfsuite.cli.selftest import selftest
+from perfsuite.cli.structure import structure
 from perfsuite.errors import GateError, PerfsuiteError
 from perfsuite.libraries import quietly
 
@@ -138,3 +139,4 @@ main.add_command(confirm)
 main.add_command(issue)
 main.add_command(calibrate_quality)
 main.add_command(selftest)
+main.add_command(structure)

@@ -97,6 +97,10 @@ class OperatorCounter:
     def __exit__(self, *error: object) -> None:
         self._undo.close()
 
+    def watch(self, watcher: Watcher) -> None:
+        """Tell one more of every operator."""
+        self._watchers = (*self._watchers, watcher)
+
     def take(self) -> OperatorCounts:
         """What was counted since the last call, or since the beginning."""
         counts = OperatorCounts(
@@ -135,7 +139,7 @@ class OperatorCounter:
         namespace, _, short = operator._schema.name.partition("::")
         if namespace == "prim":
             return  # bookkeeping of fake tensors, different in every build of torch
-        name, path = f"{namespace}.{short}", self._at
+        name, path = f"{namespace}.{short}", self.at
         self._calls[path][name] += 1
         flops = flops_of(operator, args, kwargs, out)
         if flops:
@@ -162,7 +166,8 @@ class OperatorCounter:
             self._reading -= 1
 
     @property
-    def _at(self) -> str:
+    def at(self) -> str:
+        """Path of the module that is at work."""
         return self._path[-1] if self._path else OUTSIDE
 
     def _forget(self) -> None:
@@ -174,14 +179,14 @@ class OperatorCounter:
         self._implementations: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def _begin(self, module: nn.Module, _: Any) -> None:
-        self._path.append(self._names.get(id(module), self._at))
+        self._path.append(self._names.get(id(module), self.at))
 
     def _end(self, module: nn.Module, *_: Any) -> None:
         self._path.pop()
 
     def _note_sync(self, how: str) -> None:
         if not self._reading:
-            self._syncs[self._at][f"{how} in {_site()}"] += 1
+            self._syncs[self.at][f"{how} in {_site()}"] += 1
 
     def _waits_for(self, tensor: object) -> bool:
         if not isinstance(tensor, torch.Tensor):

@@ -105,6 +105,24 @@ class OperatorCounts:
             within(self.implementations, part),
         )
 
+    def up_to(self, depth: int) -> OperatorCounts:
+        """The same with what deeper modules did under those at that depth.
+
+        Args:
+            depth: names of a path; `unet.up_blocks.0.attentions` has four.
+        """
+        flops: Counter[str] = Counter()
+        for path, n in self.flops.items():
+            flops[shortened(path, depth)] += n
+        return OperatorCounts(
+            up_to(self.calls, depth),
+            dict(flops),
+            up_to(self.syncs, depth),
+            up_to(self.draws, depth),
+            up_to(self.products, depth),
+            up_to(self.implementations, depth),
+        )
+
     def differences(self, before: OperatorCounts) -> tuple[CountDifference, ...]:
         """Operators that are called more or less often than before, by module, worst first."""
         return differences(before.calls, self.calls)
@@ -133,6 +151,16 @@ def within(calls: Calls, part: str) -> dict[str, dict[str, int]]:
     return {path: dict(names) for path, names in calls.items() if is_within(path, part)}
 
 
+def shortened(path: str, depth: int) -> str:
+    """The first names of a path."""
+    return ".".join(path.split(".")[:depth])
+
+
+def up_to(calls: Calls, depth: int) -> dict[str, dict[str, int]]:
+    """The same calls under paths of at most so many names."""
+    return merged_calls({shortened(path, depth): names} for path, names in calls.items())
+
+
 def merged(stretches: Iterable[OperatorCounts]) -> OperatorCounts:
     """The counts of several stretches of work together."""
     every = tuple(stretches)
@@ -140,12 +168,12 @@ def merged(stretches: Iterable[OperatorCounts]) -> OperatorCounts:
     for each in every:
         flops.update(each.flops)
     return OperatorCounts(
-        _sum(each.calls for each in every),
+        merged_calls(each.calls for each in every),
         dict(flops),
-        _sum(each.syncs for each in every),
-        _sum(each.draws for each in every),
-        _sum(each.products for each in every),
-        _sum(each.implementations for each in every),
+        merged_calls(each.syncs for each in every),
+        merged_calls(each.draws for each in every),
+        merged_calls(each.products for each in every),
+        merged_calls(each.implementations for each in every),
     )
 
 
@@ -160,7 +188,8 @@ def differences(before: Calls, now: Calls) -> tuple[CountDifference, ...]:
     return tuple(sorted(found, key=lambda each: (-abs(each.change), each.module, each.name)))
 
 
-def _sum(stretches: Iterable[Calls]) -> dict[str, dict[str, int]]:
+def merged_calls(stretches: Iterable[Calls]) -> dict[str, dict[str, int]]:
+    """Calls of several stretches together."""
     summed: dict[str, Counter[str]] = {}
     for calls in stretches:
         for path, names in calls.items():
