@@ -100,6 +100,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         budget_s / policy.blocks,
         usable_cores=environment.cores,
         threads=record.environment.busy_threads,
+        makes_images=checkpoint.has_pictures,
     )
     # There may be no references: the arms can still be held against each other.
     found = (settings, environment.hardware.images_key, checkpoint, weights, asked)

@@ -89,6 +89,8 @@ class Checkpoint:
         about: one line for people.
         portable_references: whether reference images made on one machine hold on another; not so
             for long schedules at full size, which diverge between GPU models.
+        has_pictures: whether its images show anything; those of random weights are noise, and are
+            not scored.
         adapters: LoRA weights that were made for it, by the method that they serve.
         variants: names of checkpoints that were made from it, likewise.
         classifier: folder of a classifier of what its pictures show; None without one.
@@ -100,6 +102,7 @@ class Checkpoint:
     quality: Workload
     about: str
     portable_references: bool = False
+    has_pictures: bool = True
     adapters: Mapping[str, Adapter] = field(default_factory=dict, hash=False)
     variants: Mapping[str, str] = field(default_factory=dict, hash=False)
     classifier: Path | None = None
@@ -172,6 +175,7 @@ def _built_in() -> dict[str, Checkpoint]:
         latency,
         quality,
         "SDXL's full-size configuration with seeded random weights; nothing is downloaded",
+        has_pictures=False,
     )
     return {each.name: each for each in (*_pockets(), sdxl, fixed, smaller, random)}
 

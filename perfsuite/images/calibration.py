@@ -24,7 +24,7 @@ from pathlib import Path
 from scipy import stats
 
 from perfsuite.errors import CalibrationError
-from perfsuite.ladder.table import Tier
+from perfsuite.ladder.table import Tier, changes_precision
 from perfsuite.results.images import (
     Calibration,
     ImageScore,
@@ -45,6 +45,8 @@ LEEWAY = 1.25
 """How much larger than the worst healthy error the smallest error to fail is, at least."""
 STRAYS = 2
 """Images of a run that rounding may send elsewhere without the mean's threshold being missed."""
+EXACT_MIN_SSIM = 0.99
+"""Of a tier that changes no precision and was not calibrated; the exactness stage sees more."""
 LAYER_LEEWAY = 1.3
 """The same for quantised layers, whose errors hardly vary."""
 GAIN_FLOOR = 0.002
@@ -281,6 +283,16 @@ def _spread(
 
 
 def thresholds_of(tier: Tier, calibration: Calibration | None) -> Thresholds:
-    """Calibrated thresholds of a tier's images; without a calibration those of its row."""
+    """Calibrated thresholds of a tier's images; without a calibration what its row states.
+
+    Where the row states nothing and the tier changes precision, there are none: how far bfloat16
+    moves an image depends on the checkpoint, its size, its steps and the device. Tiers with
+    references of their own are not calibrated as yet, and are held at `EXACT_MIN_SSIM`.
+    """
     known = calibration.thresholds(tier.name) if calibration else None
-    return known or Thresholds("the tier's row, not calibrated", worst_ssim=tier.min_ssim)
+    if known is not None:
+        return known
+    if tier.min_ssim is None and tier.reference is None and changes_precision(tier):
+        return Thresholds("not calibrated")
+    stated = EXACT_MIN_SSIM if tier.min_ssim is None else tier.min_ssim
+    return Thresholds("the tier's row, not calibrated", worst_ssim=stated)

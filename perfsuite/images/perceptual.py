@@ -7,6 +7,7 @@ it needs torchvision's AlexNet weights, which are downloaded once.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any
 
@@ -15,6 +16,15 @@ import torch
 from perfsuite.errors import MetricUnavailable
 from perfsuite.images.metrics import Pixels
 from perfsuite.libraries import quietly
+
+
+@functools.cache
+def perceptual_distance() -> PerceptualDistance | None:
+    """The distance, loaded once; None where it cannot be had."""
+    try:
+        return PerceptualDistance()
+    except MetricUnavailable:
+        return None
 
 
 class PerceptualDistance:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from perfsuite.images.generate import GeneratedImage, generate
@@ -17,6 +18,7 @@ from perfsuite.images.metrics import (
     ssim,
     visible_faults,
 )
+from perfsuite.images.perceptual import perceptual_distance
 from perfsuite.ladder import BuiltTier, Tier
 from perfsuite.progress import Progress, silent
 from perfsuite.results.images import ImageScore, LayerScore
@@ -79,6 +81,29 @@ def score_image(
         mean_difference=mean_absolute_difference(seen, reference),
         latent_cosine=latent_cosine(image.latents, latents) if image.latents.any() else None,
         faults=faults,
+    )
+
+
+def with_distances(
+    scores: tuple[ImageScore, ...],
+    images: tuple[GeneratedImage, ...],
+    reference: Callable[[Shot], Pixels],
+) -> tuple[ImageScore, ...]:
+    """Scores with the learned perceptual distance, where its package is installed.
+
+    Args:
+        scores: of the images, in their order.
+        images: that were scored.
+        reference: pixels of a shot's reference.
+    """
+    distance = perceptual_distance()
+    if distance is None:
+        return scores
+    return tuple(
+        score
+        if score.ssim is None or score.faults
+        else replace(score, lpips=distance(image.pixels, reference(image.shot)))
+        for score, image in zip(scores, images, strict=True)
     )
 
 

@@ -15,6 +15,7 @@ from perfsuite.results.images import Change, ImageEvidence, ImageScore, Threshol
 from perfsuite.results.picture_reasons import (
     ImageFaults,
     Missed,
+    NotCalibrated,
     NothingChecked,
     ReferenceTierChanged,
     RoundingDiffers,
@@ -45,7 +46,8 @@ def judge_images(
     """Hold scores against thresholds.
 
     An image that is visibly at fault, or that could not be scored, fails; so does any threshold
-    that is not reached, and a set without an image.
+    that is not reached, and a set without an image. Thresholds that ask for nothing leave it at
+    `not calibrated`.
 
     Args:
         scores: one for each image.
@@ -59,6 +61,11 @@ def judge_images(
     found = _found(evidence)
     worst = evidence.worst
     measured = worst.psnr_db if metric is Metric.EXACTNESS else worst.ssim
+    if found is None and thresholds.ask_nothing:
+        distances = [each.lpips for each in scores if each.lpips is not None]
+        told = NotCalibrated(worst.ssim or 0.0, worst.psnr_db, max(distances, default=None))
+        outcome = Outcome.NOT_CALIBRATED
+        return Verdict(metric, outcome, (told,), measured=measured, images=evidence)
     if found is None:
         return Verdict(metric, Outcome.PASSED, measured=measured, images=evidence)
     change = classify(scores, thresholds)

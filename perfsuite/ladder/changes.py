@@ -17,8 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from perfsuite.device import Device
 from perfsuite.ladder.builder import Builder, Phase, change
 from perfsuite.ladder.few_rows import layers_of_few_rows, needs_rows
+from perfsuite.results.support_reasons import NeedsHardware, Obstacle
 
 # Linear layers of these (in, out) features lose more by int8 than they gain.
 INT8_EXCLUDED_SHAPES = frozenset(
@@ -56,7 +58,22 @@ INT8_FLAGS = {"force_fuse_int_mm_with_mul": True, "use_mixed_mm": True}
 @change(exact=True)
 def full_float32(builder: Builder) -> None:
     """Matrix products and convolutions in full float32: TF32 is off, and said to be off."""
-    builder.set_for_this_tier(_without_tf32())
+    builder.set_for_this_tier(_float32("highest", allow_tf32=False))
+
+
+def _has_tf32(device: Device) -> Obstacle | None:
+    """Obstacle of a device that has no TF32: NVIDIA's tensor cores do, from Ampere on."""
+    if device.name == "cuda" and torch.version.hip is None:
+        properties = torch.cuda.get_device_properties(0)
+        if properties.major >= 8:
+            return None
+    return NeedsHardware("an NVIDIA GPU of compute capability 8.0 or higher, for TF32")
+
+
+@change(exact=False, needs=(_has_tf32,))
+def tensor_float32(builder: Builder) -> None:
+    """Matrix products and convolutions in TF32: float32's range, ten bits of its fraction."""
+    builder.set_for_this_tier(_float32("high", allow_tf32=True))
 
 
 @change(exact=True)
@@ -189,11 +206,11 @@ def _is_pointwise_conv_with_128_channels(module: nn.Module, name: str = "") -> b
 
 
 @contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
+def _float32(precision: str, *, allow_tf32: bool) -> Iterator[None]:
     matmul = torch.get_float32_matmul_precision()
     convolution = torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.allow_tf32 = allow_tf32
     try:
         yield
     finally:

@@ -151,7 +151,12 @@ def perf_enforce(perf_run: Run) -> Callable[[Any], None]:
 
     settings = perf_run.settings
     records = f"{os.path.relpath(settings.out / 'runs')}/"
-    undecided = (Outcome.INCONCLUSIVE, Outcome.INVALID, Outcome.NO_BASELINE)
+    undecided = (
+        Outcome.INCONCLUSIVE,
+        Outcome.INVALID,
+        Outcome.NO_BASELINE,
+        Outcome.NOT_CALIBRATED,
+    )
 
     def act(verdict: Verdict) -> None:
         __tracebackhide__ = True
@@ -161,6 +166,8 @@ def perf_enforce(perf_run: Run) -> Callable[[Any], None]:
         unclaimed = verdict.outcome is Outcome.IMPROVED and verdict.metric is Metric.STRUCTURE
         if unclaimed or verdict.outcome in (Outcome.REGRESSED, *undecided):
             pytest.fail(said, pytrace=False)
+        if verdict.outcome is Outcome.NOT_SUPPORTED:
+            pytest.skip(said)
         if verdict.outcome is Outcome.RECORDED and settings.update is None:
             pytest.skip(said)
 

@@ -21,6 +21,7 @@ _STYLES = {
     Outcome.INVALID: "magenta",
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.NO_BASELINE: "yellow",
+    Outcome.NOT_CALIBRATED: "yellow",
 }
 
 

@@ -201,6 +201,16 @@ def _of_pictures(reason: r.Reason) -> str | None:
             return f"its pictures are kept in {folder}; later sessions have to make them again"
         case m.TooFewPairs(pairs, needed):
             return f"{pairs} pictures are too few to judge a method by: {needed} would do"
+        case p.NotCalibrated(ssim, psnr_db, lpips):
+            told = [f"worst SSIM {ssim:.4f}"]
+            told += [] if psnr_db is None else [f"PSNR {psnr_db:.1f} dB"]
+            told += [] if lpips is None else [f"LPIPS {lpips:.3f}"]
+            return (
+                f"nothing is wrong at sight ({', '.join(told)}); perfsuite calibrate-quality "
+                "measures what healthy images of this checkpoint, size and device reach"
+            )
+        case p.NoPictures(checkpoint):
+            return f"images of {checkpoint} are noise: there is nothing to score"
         case p.NothingChecked(what):
             return f"there were no {what} to check: the check itself is broken"
     return None

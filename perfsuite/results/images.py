@@ -36,6 +36,7 @@ class ImageScore:
         mean_difference: mean absolute difference of pixels, from 0 to 1.
         latent_cosine: cosine of the final latents, 1 is equal.
         faults: what is wrong with the image that no reference is needed to see.
+        lpips: learned perceptual distance, 0 is equal; None where it was not measured.
     """
 
     prompt: str
@@ -45,6 +46,7 @@ class ImageScore:
     mean_difference: float | None = None
     latent_cosine: float | None = None
     faults: tuple[str, ...] = ()
+    lpips: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Thresholds:
     median_psnr_db: float | None = None
     worst_latent_cosine: float | None = None
     exact: bool = False
+
+    @property
+    def ask_nothing(self) -> bool:
+        """Whether no number is asked for: only what is wrong at sight can fail."""
+        return not any(isinstance(value, float) for value in vars(self).values())
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,30 @@ class ThresholdsMissed(CodedReason, frozen=True):
     seed: int
 
 
+class NotCalibrated(CodedReason, frozen=True):
+    """There are no thresholds for these images: they were looked at, and scored for the reader.
+
+    Attributes:
+        worst_ssim: SSIM of the worst image.
+        worst_psnr_db: its PSNR in decibels; None if it is equal to its reference.
+        worst_lpips: the largest learned perceptual distance; None where it was not measured.
+    """
+
+    worst_ssim: float
+    worst_psnr_db: float | None
+    worst_lpips: float | None = None
+
+
+class NoPictures(CodedReason, frozen=True):
+    """The checkpoint's images are noise: there is nothing to score.
+
+    Attributes:
+        checkpoint: names it.
+    """
+
+    checkpoint: str
+
+
 class NothingChecked(CodedReason, frozen=True):
     """A check found nothing to check.
 

@@ -32,6 +32,8 @@ from perfsuite.results.picture_reasons import (
     ImageFaults,
     LayersMissed,
     NoPicture,
+    NoPictures,
+    NotCalibrated,
     NothingChecked,
     ReferencesUnchecked,
     ReferenceTierChanged,
@@ -264,6 +266,8 @@ Reason = (
     | NoPicture
     | LayersMissed
     | NothingChecked
+    | NotCalibrated
+    | NoPictures
     | MemoryUnknown
     | CountChanged
     | ControlAtFault

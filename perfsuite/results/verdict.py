@@ -20,6 +20,8 @@ class Outcome(str, enum.Enum):
     RECORDED = "recorded"
     """Not judged: this run was made the baseline."""
     IMPROVED = "improved"
+    NOT_CALIBRATED = "not calibrated"
+    """Images were looked at; how near they should come to their references is not known."""
     NO_BASELINE = "no baseline"
     INCONCLUSIVE = "inconclusive"
     INVALID = "invalid"

@@ -60,6 +60,10 @@ def calibrate(
         CalibrationError: fp32 does not make its own references, or a tier cannot be scored.
         OutputError: the file cannot be written.
     """
+    if not run.checkpoint.has_pictures:
+        raise CalibrationError(
+            f"images of {run.checkpoint.name} are noise", hint="calibrate a trained checkpoint"
+        )
     key = None if run.checkpoint.portable_references else run.environment.hardware.images_key
     path = calibration_path(run.settings.baselines, run.checkpoint.name, key)
     check_outputs(path)

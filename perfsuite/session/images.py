@@ -14,7 +14,7 @@ from perfsuite.errors import OutputError
 from perfsuite.images.calibration import thresholds_of
 from perfsuite.images.generate import GeneratedImage, generate
 from perfsuite.images.references import References, exactness_shots, references_of
-from perfsuite.images.scoring import Build, make_images, score_quantised
+from perfsuite.images.scoring import Build, make_images, score_quantised, with_distances
 from perfsuite.images.shown import with_sheets
 from perfsuite.judge.images import EXACT_THRESHOLDS, judge_images, judge_reference_tier
 from perfsuite.judge.layers import ASSUMED_THRESHOLDS, judge_layers
@@ -68,7 +68,10 @@ class ImageGate:
             drawn = self._drawn(verdict, built.tier.name, images, references)
             self.reference_verdict = self._shown(drawn, built.tier.name, images, references)
             return self.reference_verdict
-        verdict = judge_images(scores, thresholds_of(built.tier, self.calibration))
+        thresholds = thresholds_of(built.tier, self.calibration)
+        if thresholds.ask_nothing:
+            scores = with_distances(scores, images, references.image)
+        verdict = judge_images(scores, thresholds)
         verdict = self._finish(verdict, built, images)
         return self._shown(verdict, built.tier.name, images, references)
 

@@ -27,6 +27,7 @@ from perfsuite.progress import Progress, silent
 from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
 from perfsuite.results.method import Finding, Method
+from perfsuite.results.picture_reasons import NoPictures
 from perfsuite.results.reasons import (
     Incomparable,
 )
@@ -137,9 +138,10 @@ class Run:
 
         Alone on the device, since a small one has no room for fp32 beside another pipeline.
         """
-        if self.scores_images:
-            self._method_gate.provide(tier, progress)
-        if self.references or self._gate or not self.scores_images or is_reference_tier(tier):
+        if not self.scores_images or not self.checkpoint.has_pictures:
+            return
+        self._method_gate.provide(tier, progress)
+        if self.references or self._gate or is_reference_tier(tier):
             return
         with self.build(reference_tier()) as fp32:
             self.references = self._record_references(fp32, progress)
@@ -200,7 +202,10 @@ class Run:
 
     def judge_images(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """Make the quality workload's images, judge them, and save the record."""
-        if built.tier.as_good_as is not None:
+        if not self.checkpoint.has_pictures:
+            why = NoPictures(self.checkpoint.name)
+            verdict = Verdict(Metric.IMAGES, Outcome.NOT_SUPPORTED, (why,))
+        elif built.tier.as_good_as is not None:
             verdict = self._method_gate.judge(built, self.methods[built.tier.name], progress)
         else:
             verdict = self._image_gate(built, progress).judge_lossy(built, progress)

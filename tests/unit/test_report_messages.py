@@ -52,6 +52,13 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     c.Stolen(0.07): ("7%",),
     c.BusyElsewhere(1.26, 2): ("1.3 of 2 cores",),
     c.QuotaThrottled(2.25, 1.5): ("2.2 s", "(1.5 cores)"),
+    p.NotCalibrated(0.931, 27.14, 0.0812): (
+        "SSIM 0.9310",
+        "PSNR 27.1 dB",
+        "LPIPS 0.081",
+        "perfsuite calibrate-quality",
+    ),
+    p.NoPictures("sdxl-random"): ("sdxl-random", "noise"),
     BLACK: ("the image is black", "'A cat', seed 3"),
     MISSED: ("damage", "worst SSIM 0.91234 below 0.95000", "'A fox', seed 7"),
     p.ReferenceTierChanged(MISSED, ("torch 2.13.0 (now 2.14.1)",)): (

@@ -13,6 +13,8 @@ from PIL import Image
 from perfsuite.checkpoints import Checkpoint, find_checkpoint
 from perfsuite.device import CpuDevice
 from perfsuite.errors import LadderError, OutputError
+from perfsuite.images import scoring
+from perfsuite.images.generate import GeneratedImage
 from perfsuite.images.references import References, references_of
 from perfsuite.images.scoring import make_images
 from perfsuite.ladder import (
@@ -33,6 +35,7 @@ from perfsuite.results.images import ImageEvidence
 from perfsuite.results.picture_reasons import (
     ImageFaults,
     NoPicture,
+    NotCalibrated,
     ReferencesUnchecked,
     ReferenceTierChanged,
     ThresholdsMissed,
@@ -199,12 +202,39 @@ def test_for_large_images_fp32_is_not_built_just_to_check_it(
     assert verdict.notes == (ReferencesUnchecked(),)
 
 
-def test_without_a_calibration_the_row_decides_and_the_verdict_says_so(
+def test_without_a_calibration_a_lossy_tier_is_looked_at_and_scored_for_the_reader(
+    gate: ImageGate, sdpa: BuiltTier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "perceptual_distance", lambda: lambda image, reference: 0.0625)
+    verdict = gate.judge_lossy(sdpa)
+    assert verdict.outcome is Outcome.NOT_CALIBRATED
+    (told,) = verdict.reasons
+    assert isinstance(told, NotCalibrated)
+    assert told.worst_ssim == verdict.measured
+    assert told.worst_lpips == 0.0625
+    assert {each.lpips for each in evidence(verdict).scores} == {0.0625}
+
+
+def test_what_is_wrong_at_sight_needs_no_calibration(
+    gate: ImageGate, sdpa: BuiltTier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def black(built: BuiltTier, *rest: object, **options: object) -> Iterator[GeneratedImage]:
+        for image in make_images(built, *rest, **options):  # type: ignore[arg-type]
+            yield dataclasses.replace(image, pixels=image.pixels * 0)
+
+    monkeypatch.setattr(image_gate, "make_images", black)
+    verdict = gate.judge_lossy(sdpa)
+    assert verdict.outcome is Outcome.REGRESSED
+    assert isinstance(verdict.reasons[0], ImageFaults)
+
+
+def test_a_rows_own_number_is_asked_for_without_a_calibration(
     gate: ImageGate, sdpa: BuiltTier
 ) -> None:
-    verdict = gate.judge_lossy(sdpa)
+    strict = dataclasses.replace(sdpa, tier=dataclasses.replace(SDPA, min_ssim=1.0))
+    verdict = gate.judge_lossy(strict)
     assert evidence(verdict).thresholds.source == "the tier's row, not calibrated"
-    assert evidence(verdict).thresholds.worst_ssim == SDPA.min_ssim
+    assert verdict.outcome is Outcome.REGRESSED
 
 
 def test_nan_in_another_image_of_the_batch_is_seen(
