@@ -104,8 +104,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     )
     # There may be no references: the arms can still be held against each other.
     found = (settings, environment.hardware.images_key, checkpoint, weights, asked)
-    references = find_references(*found)
-    images = ArmImages(asked.quality, references, find_calibration(*found))
+    images = ArmImages(asked.quality, find_references(*found), find_calibration(*found))
     return GatePlan(wanted, work, images, record, settings.out)
 
 

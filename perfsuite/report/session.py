@@ -33,7 +33,7 @@ COLUMNS = (
 )
 LEGEND = (
     "latency: median and its 95 % interval; x fp32: speed-up measured here, publ.: in the "
-    "tutorial (A100, 1024x1024, its fp32 with TF32); change: against the baseline, with 95 % "
+    "tutorial (A100, 1024x1024, its fp32: TF32); change: against the baseline, with 95 % "
     "prediction interval; MDE: minimum detectable effect, the smallest slowdown that this gate "
     "would call a regression (95 % power); SSIM: worst image against fp32; peak: memory of the "
     "tier alone"

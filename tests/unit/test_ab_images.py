@@ -13,7 +13,7 @@ from perfsuite.results.picture_reasons import ControlAtFault
 from perfsuite.results.verdict import Metric, Outcome
 from tests.unit.ab_samples import WORK, image
 
-(BF16,) = find_tiers(["bf16"])
+BF16 = replace(find_tiers(["bf16"])[0], min_ssim=0.99)
 (FP32,) = find_tiers(["fp32"])
 GOOD = image()
 JUDGE = ArmImages(WORK, references_of([GOOD], WORK), None)
@@ -59,4 +59,13 @@ def test_a_broken_treatment_is_a_regression_and_a_broken_control_is_not() -> Non
 
 def test_fp32_is_held_at_its_own_threshold() -> None:
     assert JUDGE.thresholds(FP32) is REFERENCE_THRESHOLDS
-    assert JUDGE.thresholds(BF16).ask_nothing
+    assert JUDGE.thresholds(BF16).worst_ssim == BF16.min_ssim
+
+
+def test_without_a_calibration_neither_comparison_is_judged_but_by_sight() -> None:
+    lossy = replace(BF16, min_ssim=None)
+    against_fp32 = JUDGE.against_references(lossy, (replace(image(1), shot=GOOD.shot),))
+    assert against_fp32 is not None
+    assert against_fp32.outcome is Outcome.NOT_CALIBRATED
+    assert JUDGE.against_each_other(lossy, (GOOD,), (GOOD,)).outcome is Outcome.NOT_CALIBRATED
+    assert JUDGE.against_each_other(lossy, (GOOD,), (BLACK,)).outcome is Outcome.REGRESSED

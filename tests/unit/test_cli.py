@@ -29,7 +29,12 @@ def test_tiers_prints_what_each_row_adds_within_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
     result = runner.invoke(main, ["tiers"])
     assert result.exit_code == 0
-    for text in ("published: 7.36 s on A100", "int8 on fused-qkv", "+ dynamic_int8", "bfloat16"):
+    for text in (
+        "published: 7.36 s, 16.83 GB on A100",
+        "int8 on fused-qkv",
+        "+ dynamic_int8",
+        "bfloat16",
+    ):
         assert text in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 80
 
