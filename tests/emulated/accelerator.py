@@ -1,8 +1,8 @@
 """An accelerator emulated on the CPU: a PrivateUse1 device with the interface of a real one.
 
-Tensors are wrapper subclasses around CPU tensors, so every operator runs. Strict as on
-a real device: tensors of two devices in one operator are an error. Told as by a real one: events, a peak of reserved memory, how often the device was waited for. Not there: device graphs
-and compilation.
+Tensors are wrapper subclasses around CPU tensors, so every operator runs. Strict as on a real
+device: tensors of two devices in one operator are an error. Told as by a real one: events, a peak
+of reserved memory, how often the device was waited for. Not there: device graphs, compilation.
 
 Registering the device cannot be undone, so this is for a process of its own.
 """
