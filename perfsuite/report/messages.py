@@ -28,7 +28,15 @@ def say(reason: r.Reason, flag: str = PYTEST) -> str:
         reason: what to say.
         flag: what stands before an option's name at the door that the reader came through.
     """
-    rooms = (_of_baselines, _of_conditions, _of_pictures, _of_gates, _of_support, say_structure)
+    rooms = (
+        _of_baselines,
+        _of_conditions,
+        _of_pictures,
+        _of_methods,
+        _of_gates,
+        _of_support,
+        say_structure,
+    )
     for words in rooms:
         said = words(reason)
         if said is not None:
@@ -184,6 +192,23 @@ def _of_pictures(reason: r.Reason) -> str | None:
                 f"(at most {reason.most_relative_error:.4f}), gain {reason.gain:.4f} "
                 f"(1 ± {reason.most_gain_error:.4f})"
             )
+        case p.NotCalibrated(ssim, psnr_db, lpips):
+            told = [f"worst SSIM {ssim:.4f}"]
+            told += [] if psnr_db is None else [f"PSNR {psnr_db:.1f} dB"]
+            told += [] if lpips is None else [f"LPIPS {lpips:.3f}"]
+            return (
+                f"nothing is wrong at sight ({', '.join(told)}); perfsuite calibrate-quality "
+                "measures what healthy images of this checkpoint, size and device reach"
+            )
+        case p.NoPictures(checkpoint):
+            return f"images of {checkpoint} are noise: there is nothing to score"
+        case p.NothingChecked(what):
+            return f"there were no {what} to check: the check itself is broken"
+    return None
+
+
+def _of_methods(reason: r.Reason) -> str | None:
+    match reason:
         case m.FloorsMissed(checks):
             return f"not as good: {', '.join(say_floor(each) for each in checks)}"
         case m.FloorsOpen(checks):
@@ -201,18 +226,6 @@ def _of_pictures(reason: r.Reason) -> str | None:
             return f"its pictures are kept in {folder}; later sessions have to make them again"
         case m.TooFewPairs(pairs, needed):
             return f"{pairs} pictures are too few to judge a method by: {needed} would do"
-        case p.NotCalibrated(ssim, psnr_db, lpips):
-            told = [f"worst SSIM {ssim:.4f}"]
-            told += [] if psnr_db is None else [f"PSNR {psnr_db:.1f} dB"]
-            told += [] if lpips is None else [f"LPIPS {lpips:.3f}"]
-            return (
-                f"nothing is wrong at sight ({', '.join(told)}); perfsuite calibrate-quality "
-                "measures what healthy images of this checkpoint, size and device reach"
-            )
-        case p.NoPictures(checkpoint):
-            return f"images of {checkpoint} are noise: there is nothing to score"
-        case p.NothingChecked(what):
-            return f"there were no {what} to check: the check itself is broken"
     return None
 
 
