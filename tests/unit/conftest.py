@@ -30,6 +30,7 @@ def libraries() -> None:
             "torch._inductor.compile_fx",
             "perfsuite.session.preflight",
             "perfsuite.report.messages",
+            "perfsuite.page.render",
             "perfsuite.history.store",
             "diffusers.models.attention_processor",
         ):
