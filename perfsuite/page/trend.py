@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from perfsuite.errors import HistoryError
 from perfsuite.history.entries import entry_of_session
+from perfsuite.judge.trend import trend_of
 from perfsuite.page.scale import Scale, spanning
 from perfsuite.results.history import Change, Kind, Point, Reading, Series, SeriesKey, Trend
 from perfsuite.results.method import Finding
@@ -25,6 +26,8 @@ class Mark:
 
     Attributes:
         point: what it measured.
+        value: seconds on the trend's basis: what slowed its probe as well is taken out, where the
+            probe is what trends are judged by.
         across: from left to right, one step a session.
         up: from the bottom.
         low: of its interval.
@@ -33,6 +36,7 @@ class Mark:
     """
 
     point: Point
+    value: float
     across: float
     up: float
     low: float
@@ -67,6 +71,8 @@ class TrendChart:
         marks: oldest first.
         scale: seconds.
         changes: oldest first.
+        basis: which number of a session is drawn.
+        level: the level that was found, as an SVG path; empty with too few sessions.
     """
 
     label: str
@@ -74,6 +80,8 @@ class TrendChart:
     marks: tuple[Mark, ...]
     scale: Scale
     changes: tuple[Since, ...]
+    basis: Basis
+    level: str
 
     @property
     def line(self) -> str:
@@ -90,7 +98,7 @@ class TrendChart:
     @property
     def change(self) -> float:
         """From the first session to the last, as a fraction."""
-        return self.marks[-1].point.value / self.marks[0].point.value - 1
+        return self.marks[-1].value / self.marks[0].value - 1
 
 
 @dataclass(frozen=True)
@@ -145,12 +153,7 @@ def trend_charts(record: RunRecord, past: Past) -> tuple[TrendChart, ...]:
     wanted = dict.fromkeys(reading.key for reading in latencies(record))
     found = (past.series.get(key.digest) for key in wanted)
     enough = (each for each in found if each is not None and len(each.points) >= FEWEST)
-    return tuple(_chart(analysed(series)) for series in enough)
-
-
-def analysed(series: Series) -> Trend:
-    """A series with what changed in it."""
-    return Trend(series, Basis.RAW)
+    return tuple(_chart(trend_of(series)) for series in enough)
 
 
 def _from_history(place: str, keys: Sequence[SeriesKey]) -> list[Series]:
@@ -202,10 +205,23 @@ def _point(record: RunRecord, reading: Reading) -> Point:
 
 def _chart(trend: Trend) -> TrendChart:
     points = trend.series.points
-    ends = [end for each in points for end in (each.interval or ())]
-    scale = spanning([*(each.value for each in points), *ends])
+    values = trend.values or tuple(each.value for each in points)
+    intervals = [_interval(*pair) for pair in zip(points, values, strict=True)]
+    scale = spanning([*values, *(end for interval in intervals for end in interval)])
     step = 100 / (len(points) - 1)
-    marks = tuple(_mark(points, place, scale, step) for place in range(len(points)))
+    marks = tuple(
+        Mark(
+            point,
+            values[place],
+            step * place,
+            scale.place(values[place]),
+            scale.place(intervals[place][0]),
+            scale.place(intervals[place][1]),
+            _changed(points[place - 1], point) if place else (),
+        )
+        for place, point in enumerate(points)
+    )
+    level = [f"{step * n:.2f},{100 - scale.place(each):.2f}" for n, each in enumerate(trend.fitted)]
     key = trend.series.key
     changes = tuple(
         Since(
@@ -216,21 +232,14 @@ def _chart(trend: Trend) -> TrendChart:
         )
         for each in trend.changes
     )
-    return TrendChart(key.label, key.tier, marks, scale, changes)
+    path = f"M{' L'.join(level)}" if level else ""
+    return TrendChart(key.label, key.tier, marks, scale, changes, trend.basis, path)
 
 
-def _mark(points: Sequence[Point], place: int, scale: Scale, step: float) -> Mark:
-    point = points[place]
+def _interval(point: Point, value: float) -> tuple[float, float]:
+    """A point's interval, as wide around its value on the trend's basis."""
     low, high = point.interval or (point.value, point.value)
-    changed = _changed(points[place - 1], point) if place else ()
-    return Mark(
-        point,
-        step * place,
-        scale.place(point.value),
-        scale.place(low),
-        scale.place(high),
-        changed,
-    )
+    return low * value / point.value, high * value / point.value
 
 
 def _changed(before: Point, now: Point) -> tuple[str, ...]:

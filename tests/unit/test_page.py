@@ -23,7 +23,7 @@ from perfsuite.page.render import render_page, write_page
 from perfsuite.results.method import Finding
 from perfsuite.results.session import RunRecord, TierResult
 from tests.unit.page_records import bisection, gate, session
-from tests.unit.samples import record
+from tests.unit.samples import environment, record
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
 
@@ -83,6 +83,25 @@ def test_older_sessions_of_the_same_work_are_history(tmp_path: Path) -> None:
     trend = page.shown[0].trends[1]
     assert [mark.point.run_id[:8] for mark in trend.marks] == [f"2026110{n}" for n in range(1, 6)]
     assert trend.change == pytest.approx(0.2)
+
+
+def test_a_step_of_the_level_stands_in_the_trend_with_the_versions_that_changed(
+    tmp_path: Path,
+) -> None:
+    for night in range(1, 13):
+        packages = {"torch": "2.14.1" if night > 8 else "2.13.0"}
+        known = dataclasses.replace(environment(), packages=packages)
+        recorded_at = f"2026-11-{night:02d}T03:00:00+00:00"
+        known = dataclasses.replace(known, recorded_at=recorded_at)
+        session(tmp_path, night, slower=1.2 if night > 8 else 1.0, environment=known)
+    page = build_page(records(tmp_path))
+    unchanged, changed = page.shown[0].trends
+    assert unchanged.changes == ()
+    (since,) = changed.changes
+    assert since.at.startswith("2026-11-09")
+    assert since.change.change == pytest.approx(0.2, abs=0.01)
+    assert since.versions == ("torch 2.13.0 → 2.14.1",)
+    assert "since 2026-11-09 03:00 UTC" in text_of(tmp_path)
 
 
 def test_trends_are_completed_from_the_history(tmp_path: Path) -> None:
