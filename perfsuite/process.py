@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import torch
 
 from perfsuite.compiler import COMPILE_CACHE
@@ -40,3 +44,17 @@ def measuring_process(threads: int | None, compile_cache: Path | None = None) ->
             os.environ.pop(COMPILE_CACHE, None)
         else:
             os.environ[COMPILE_CACHE] = cache_before
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process so far, with those of the processes that it has started.
+
+    The compiler's among them: inductor's workers, and what those have waited for.
+    """
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = time.process_time() + ended.ru_utime + ended.ru_stime
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            times = child.cpu_times()
+            spent += times.user + times.system + times.children_user + times.children_system
+    return spent

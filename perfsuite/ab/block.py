@@ -25,7 +25,7 @@ from perfsuite.results.condition_reasons import CompiledWhileSampling
 from perfsuite.results.machine import Conditions
 from perfsuite.results.reasons import Reason
 from perfsuite.workers.client import OutOfDeviceMemory, Worker
-from perfsuite.workers.protocol import Build, Built, Finished, Hello, WarmedUp
+from perfsuite.workers.protocol import Build, Built, Counts, Finished, Hello, WarmedUp
 
 _HEADROOM = 1.1
 """The second arm is put beside the first if so many times the first's memory is free."""
@@ -68,6 +68,8 @@ class BlockTaker:
         clock: seconds.
         hellos: what the arms say of themselves.
         images: of the quality workload; made in the first block only.
+        counts: what each arm asks of torch; counted in the first block only, before any sample.
+        on_counted: called when both have been counted.
     """
 
     work: Work
@@ -77,6 +79,8 @@ class BlockTaker:
     clock: Callable[[], float] = time.monotonic
     hellos: dict[Arm, Hello] = field(default_factory=dict)
     images: dict[Arm, tuple[GeneratedImage, ...]] = field(default_factory=dict)
+    counts: dict[Arm, Counts] = field(default_factory=dict)
+    on_counted: Callable[[], None] = lambda: None
     _arms: dict[Arm, Worker] = field(default_factory=dict)
     _samples: list[TimedSample] = field(default_factory=list)
     _built: dict[Arm, Built] = field(default_factory=dict)
@@ -123,14 +127,17 @@ class BlockTaker:
         self._build(one)
         self._interleaved = self._has_room_beside(one) and self._is_built_beside(other)
         if self._interleaved:
+            self._count(one, other)
             if self._fits_both(one, other):
                 return
             self._start(one, other)
             self._build(one)
+        self._count(one)
         self._sample_alone(one)
         self._make_images(one)
         self._close(one)
         self._build(other)
+        self._count(other)
         self._sample_alone(other)
         self._make_images(other)
 
@@ -150,6 +157,17 @@ class BlockTaker:
         arm = self._arms[name]
         self._built[name] = arm.build(self.work.request)
         self._warmed[name] = arm.warm_up(self.work.cores)
+
+    def _count(self, *names: Arm) -> None:
+        """In the first block, before anything is sampled: what differs is said first."""
+        if self.number > 0:
+            return
+        for name in names:
+            if name not in self.counts:
+                self.progress(f"{name.value} is counted", 0, 0)
+                self.counts[name] = self._arms[name].count()
+                if len(self.counts) == len(Arm):
+                    self.on_counted()
 
     def _has_room_beside(self, name: Arm) -> bool:
         """Whether the accelerator has room for as much again; a CPU's memory is not asked."""
@@ -210,15 +228,17 @@ class BlockTaker:
 
     def _make_one_image_each(self, *names: Arm) -> None:
         """One sample of each arm; they go on by turns, and who was last in one is first next."""
-        seconds = dict.fromkeys(names, 0.0)
+        seconds: dict[Arm, list[float]] = {name: [] for name in names}
         at_work, self._turns = names, 0
         while at_work:
             self._turns += 1
             for name in at_work:
                 turn = self._arms[name].turn()
-                seconds[name] += turn.seconds
+                seconds[name].append(turn.seconds)
                 if turn.done:
-                    self._samples.append(TimedSample(name, seconds.pop(name)))
+                    turns_s = tuple(seconds.pop(name))
+                    steps_s = turns_s if len(turns_s) > 1 else ()
+                    self._samples.append(TimedSample(name, sum(turns_s), steps_s))
             at_work = tuple(name for name in reversed(at_work) if name in seconds)
 
     def _goes_on(self, taken: int, spent_s: float, budget_s: float) -> bool:

@@ -17,6 +17,7 @@ from perfsuite.errors import ArmFailed, EnvironmentBroken, GateError
 from perfsuite.images.shown import with_sheets
 from perfsuite.judge.ab import FEWEST_BLOCKS, judge_tier, paired_blocks
 from perfsuite.judge.paired import compare, is_settled
+from perfsuite.judge.structure import judge_arms, not_counted
 from perfsuite.ladder import Tier, is_compiled
 from perfsuite.progress import Progress
 from perfsuite.results.ab import (
@@ -31,7 +32,7 @@ from perfsuite.results.ab import (
 from perfsuite.results.reasons import BlockUnfinished, Reason
 from perfsuite.results.verdict import Verdict
 from perfsuite.workers.client import Worker
-from perfsuite.workers.protocol import Hello
+from perfsuite.workers.protocol import Counts, Hello
 
 OpenWorker = Callable[[Arm, str], Worker]
 """Starts one arm for a tier of that name."""
@@ -57,6 +58,7 @@ class Session:
         line: told of every step.
         clock: seconds.
         enough: whether a tier's blocks answer what is asked; None if that is the latency.
+        tell: told what differs in what both arms ask of torch, before anything is sampled.
         record: what has come out so far; saved after every block.
     """
 
@@ -65,6 +67,7 @@ class Session:
     line: Line
     clock: Callable[[], float] = time.monotonic
     enough: Callable[[TierGate], bool] | None = None
+    tell: Callable[[TierGate], None] = lambda tier: None
     record: GateRecord = field(init=False)
     path: Path | None = None
 
@@ -115,6 +118,7 @@ class Session:
             self._progress(number),
             self.clock,
         )
+        taker.on_counted = lambda: self._judge_structure(tier, taker)
         spoilt: Reason | None = BlockUnfinished()
         try:
             block = taker.take()
@@ -128,6 +132,18 @@ class Session:
                 known = replace(known, blocks=(*known.blocks, block))
             self._keep(known)
         self._judge(tier, taker)
+
+    def _judge_structure(self, tier: Tier, taker: BlockTaker) -> None:
+        control, treatment = taker.counts[Arm.CONTROL], taker.counts[Arm.TREATMENT]
+        packages = [taker.hellos[name].packages for name in Arm]
+        known = replace(
+            self._known(tier),
+            control_counters=control.counters,
+            treatment_counters=treatment.counters,
+            structure=_on_both(control, treatment, same_versions=packages[0] == packages[1]),
+        )
+        self._keep(known)
+        self.tell(known)
 
     def _judge(self, tier: Tier, taker: BlockTaker) -> None:
         known = self._known(tier)
@@ -198,6 +214,15 @@ class Session:
     def _keep(self, tier: TierGate) -> None:
         self.record = self.record.with_tier(tier)
         self.path = save_gate(self.record, self.plan.out)
+
+
+def _on_both(control: Counts, treatment: Counts, *, same_versions: bool) -> Verdict:
+    """The verdict on what both arms ask of torch, if it could be counted."""
+    if control.counters is None:
+        return not_counted(control.unsupported, Arm.CONTROL.value)
+    if treatment.counters is None:
+        return not_counted(treatment.unsupported, Arm.TREATMENT.value)
+    return judge_arms(control.counters, treatment.counters, same_versions=same_versions)
 
 
 def with_hello(facts: ArmFacts, hello: Hello) -> ArmFacts:

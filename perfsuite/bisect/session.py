@@ -193,6 +193,8 @@ def read_trial(tier: TierGate, question: Question, version: str, against: str) -
         Outcome.IMPROVED: Answer.GOOD,
     }
     answer = answers.get(worst, Answer.UNKNOWN) if worst else Answer.UNKNOWN
+    if question is Question.STRUCTURE and answer is Answer.GOOD and verdict and verdict.reasons:
+        answer = Answer.BAD  # between versions a gate lets a difference pass; here it is looked for
     note = "" if verdict else f"{tier.tier} has no {question.value} to judge"
     return Trial(version, against, answer, note, verdict)
 

@@ -44,7 +44,7 @@ _SHORT_S = 1.0
 @click.option("--tier", help="Tier to try, e.g. int8.")
 @click.option(
     "--metric",
-    type=click.Choice(["latency", "quality", "compile", "graph-breaks"]),
+    type=click.Choice(["latency", "quality", "compile", "graph-breaks", "structure"]),
     help="What is worse.",
 )
 @click.option("--checkpoint", show_default="pocket")

@@ -31,7 +31,7 @@ from perfsuite.progress import ProgressLine
 if TYPE_CHECKING:
     from perfsuite.ab.plan import GatePlan
     from perfsuite.ab.session import OpenWorker
-    from perfsuite.results.ab import Arm, GateRecord
+    from perfsuite.results.ab import Arm, GateRecord, TierGate
 
 BUDGET_S = 40.0
 
@@ -88,7 +88,7 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
     line = ProgressLine(sys.stderr)
     try:
         with open_workers(plan, pythons[0], pythons[1]) as open_worker:
-            session = Session(plan, open_worker, line)
+            session = Session(plan, open_worker, line, tell=lambda tier: _tell(line, tier))
             record = session.run()
     finally:
         line.end()
@@ -96,6 +96,14 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
     keep_in_history(entry_of_gate(record), settings.history)
     publish_page_of(record_path(record.gate_id, plan.out))
     return record
+
+
+def _tell(line: ProgressLine, tier: TierGate) -> None:
+    from perfsuite.report.ab import structure_lines
+
+    line.end()
+    for said in structure_lines(tier):
+        say(said)
 
 
 @contextmanager

@@ -36,6 +36,8 @@ def paired_blocks(tier: TierGate) -> tuple[Block, ...]:
 def judge_tier(tier: TierGate, policy: PairedPolicy) -> tuple[Verdict, ...]:
     """Every verdict that the blocks so far allow."""
     verdicts = [_judge_latency(tier, policy)]
+    if tier.structure is not None:
+        verdicts.append(tier.structure)
     if tier.usable:
         verdicts.append(_judge_memory(tier, policy))
         verdicts += _judge_compilation(tier, policy)

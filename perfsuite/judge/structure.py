@@ -21,6 +21,7 @@ from perfsuite.results.structure_reasons import (
     GraphBroken,
     LessThanBaseline,
     NoCounts,
+    NotCounted,
     NotQuantised,
     OtherPrecision,
     QuantisedUnasked,
@@ -96,6 +97,11 @@ def judge_arms(control: TierCounters, treatment: TierCounters, *, same_versions:
         measured=float(treatment.image.operators),
         expected=float(control.image.operators),
     )
+
+
+def not_counted(why: str, arm: str = "") -> Verdict:
+    """What is said where libraries do not let it be counted: never a pass."""
+    return Verdict(Metric.STRUCTURE, Outcome.NOT_SUPPORTED, (NotCounted(why, arm),))
 
 
 def faults(counted: TierCounters) -> tuple[Reason, ...]:

@@ -16,7 +16,9 @@ from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.graphs import GraphCounter
 from perfsuite.measure.host import host_share
 from perfsuite.measure.probe import Probe
+from perfsuite.measure.stages import time_stages
 from perfsuite.measure.warmup import Warmth, WarmupRule, warm_up
+from perfsuite.process import cpu_seconds
 from perfsuite.progress import Progress, silent
 from perfsuite.results.samples import Goal, LatencySamples, Measurement
 
@@ -96,6 +98,7 @@ class Sampler:
         self._samples_s: list[float] = []
         self._probe_s: list[float] = []
         self._rounds = 0
+        self.first_image_cpu_s: float | None = None
 
     def warm_up(self) -> Warmth:
         """Make images until latency has settled or warm-up has taken enough."""
@@ -104,7 +107,12 @@ class Sampler:
         def make_image(number: int) -> float:
             self._progress("warm-up" if number else "first image", number, rule.most)
             self._time_probe()
-            return self._device.timed(self._work)[0]
+            if number:
+                return self._device.timed(self._work)[0]
+            before_s = cpu_seconds()
+            seconds = self._device.timed(self._work)[0]
+            self.first_image_cpu_s = cpu_seconds() - before_s
+            return seconds
 
         return warm_up(rule, make_image)
 
@@ -247,6 +255,8 @@ def measure_tier(
         host_share=host_share(
             built.device, lambda hook: run(built.pipeline, workload, shot, on_step=hook)
         ),
+        stages=time_stages(built),
+        first_image_cpu_s=sampler.first_image_cpu_s,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfsuite.report.messages import COMMAND, say_all
+from perfsuite.report.messages import COMMAND, say, say_all
 from perfsuite.report.numbers import (
     ABSENT,
     format_change,
@@ -80,6 +80,16 @@ def notes(record: GateRecord) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def structure_lines(tier: TierGate) -> tuple[str, ...]:
+    """What differs in what both arms ask of torch, each on one line."""
+    verdict = tier.structure
+    if verdict is None:
+        return ()
+    if not verdict.reasons:
+        return (f"{tier.tier}: both arms ask the same of torch",)
+    return tuple(f"{tier.tier}: {say(each, COMMAND)}" for each in verdict.reasons)
+
+
 def _row(tier: TierGate) -> Row:
     known = {each.metric: each for each in tier.verdicts}
 
@@ -120,6 +130,7 @@ _WORSE = {
     Metric.WARM_COMPILE: "slow compile",
     Metric.GRAPH_BREAKS: "graph breaks",
     Metric.RECOMPILES: "recompiles",
+    Metric.STRUCTURE: "structure",
     Metric.IMAGES: "image worse",
     Metric.SAME_IMAGES: "image worse",
 }

@@ -49,6 +49,12 @@ def say_structure(reason: Reason) -> str | None:
                 f"counted with {', '.join(before)}, here is {', '.join(now)}: "
                 "make it the baseline with --?update"
             )
+        case s.StagesGrew(stages):
+            grown = [f"{each.stage} {each.change:+.0%}" for each in stages]
+            return f"{', '.join(grown)}, rest unchanged"
+        case s.NotCounted(why, arm):
+            whose = f"the {arm}'s" if arm else "these"
+            return f"not counted, {whose} libraries do not let it: {why}"
         case s.NoCounts(tier):
             return f"no counts of tier '{tier}' are recorded: record them with --?update"
     return None

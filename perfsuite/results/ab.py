@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfsuite.errors import OutputError
+from perfsuite.results.counters import TierCounters
 from perfsuite.results.machine import Conditions, Environment
 from perfsuite.results.method import Finding
 from perfsuite.results.migrate import SCHEMA, migrated
@@ -84,10 +85,13 @@ class TimedSample:
     Attributes:
         arm: whose it is.
         seconds: per image.
+        turns_s: of each turn that the image was made in, where there were several: the first holds
+            the text encoders, the last the decoder.
     """
 
     arm: Arm
     seconds: float
+    turns_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,9 @@ class TierGate:
         treatment_images: the treatment's images against fp32.
         same_images: the treatment's images against the control's.
         failure: what stopped it.
+        control_counters: what the control asks of torch; None if it was not counted.
+        treatment_counters: the same of the treatment.
+        structure: the verdict on both.
     """
 
     tier: str
@@ -172,6 +179,9 @@ class TierGate:
     treatment_images: Verdict | None = None
     same_images: Verdict | None = None
     failure: Failure | None = None
+    control_counters: TierCounters | None = None
+    treatment_counters: TierCounters | None = None
+    structure: Verdict | None = None
 
     @property
     def usable(self) -> tuple[BlockRecord, ...]:

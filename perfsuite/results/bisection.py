@@ -67,6 +67,7 @@ class Question(enum.Enum):
     QUALITY = "quality"
     COMPILE = "compile"
     GRAPH_BREAKS = "graph-breaks"
+    STRUCTURE = "structure"
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -89,6 +90,7 @@ _METRICS = {
     Question.QUALITY: (Metric.IMAGES, Metric.SAME_IMAGES),
     Question.COMPILE: (Metric.COLD_COMPILE, Metric.WARM_COMPILE),
     Question.GRAPH_BREAKS: (Metric.GRAPH_BREAKS,),
+    Question.STRUCTURE: (Metric.STRUCTURE,),
 }
 
 
@@ -97,6 +99,7 @@ _STARTS = {
     Question.QUALITY: 1,
     Question.COMPILE: 2,  # the first is the cold one
     Question.GRAPH_BREAKS: 1,
+    Question.STRUCTURE: 1,
 }
 
 

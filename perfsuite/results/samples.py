@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from perfsuite.results.condition_reasons import SamplesDropped
 from perfsuite.results.machine import Conditions
 from perfsuite.results.method import Finding
+from perfsuite.results.stages import TierStages
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,9 @@ class Measurement:
         host_share: of the time of a denoising step on an accelerator, the part that the CPU needs
             to launch its work; near 1 the device waits for it. None on a CPU.
         findings: what compiling brought to light.
+        stages: where the time of an image goes; None in records that are older than it.
+        first_image_cpu_s: CPU seconds of the first image, those of the compiler's processes
+            included; None in records that are older than it.
     """
 
     tier: str
@@ -124,6 +128,8 @@ class Measurement:
     recordings: int = 0
     host_share: float | None = None
     findings: tuple[Finding, ...] = ()
+    stages: TierStages | None = None
+    first_image_cpu_s: float | None = None
 
     @property
     def unspoilt(self) -> LatencySamples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfsuite.results.counters import Counted, GraphBreak, Recompile
 from perfsuite.results.picture_reasons import CodedReason
+from perfsuite.results.stages import StageGrowth
 from perfsuite.results.structure import CountDifference
 
 
@@ -117,6 +118,28 @@ class NoCounts(CodedReason, frozen=True):
     tier: str
 
 
+class NotCounted(CodedReason, frozen=True):
+    """These libraries do not let it be counted, as when a hook of theirs has moved.
+
+    Attributes:
+        why: the error, which names it.
+        arm: whose libraries, in a gate; empty in a session.
+    """
+
+    why: str
+    arm: str = ""
+
+
+class StagesGrew(CodedReason, frozen=True):
+    """Stages of an image that take longer than in the baseline's runs.
+
+    Attributes:
+        stages: those that account for the slowdown, the largest share first.
+    """
+
+    stages: tuple[StageGrowth, ...]
+
+
 StructureReason = (
     GraphBroken
     | CompiledAgain
@@ -128,5 +151,7 @@ StructureReason = (
     | LessThanBaseline
     | CountedElsewhere
     | NoCounts
+    | NotCounted
+    | StagesGrew
 )
 """Any of them."""

@@ -20,6 +20,7 @@ from perfsuite.history.keep import keep
 from perfsuite.images.references import References
 from perfsuite.images.scoring import make_images
 from perfsuite.judge.session import Recorded, SessionJudge
+from perfsuite.judge.stages import explained
 from perfsuite.ladder import BuiltTier, Tier, build_tier, reference_tier
 from perfsuite.ladder.table import is_reference_tier
 from perfsuite.measure import SamplingPlan, default_budget_s
@@ -40,7 +41,7 @@ from perfsuite.session.methods import MethodGate, places_of
 from perfsuite.session.storing import store_run
 from perfsuite.session.structure import count, judge_counts
 from perfsuite.settings import Settings
-from perfsuite.stores.baselines import Baseline, BaselineStore
+from perfsuite.stores.baselines import Baseline, BaselineStore, stages_of
 from perfsuite.stores.references import record_references
 from perfsuite.stores.structure import StructureStore
 from perfsuite.workload import Workloads, labelled
@@ -195,6 +196,7 @@ class Run:
             measurement.recordings,
         )
         verdict = replace(verdict, notes=(*verdict.notes, *measurement.dropped))
+        verdict = explained(verdict, measurement, stages_of(self.baseline, measurement.tier))
         if verdict.outcome is not Outcome.INVALID:
             verdict = store_run(self, measurement, verdict)
         known = replace(self._result(measurement.tier), measurement=measurement)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def store_run(session: Run, measurement: Measurement, verdict: Verdict) -> Verdict:
     """Make this run a baseline, or one more run of one, where that was asked for."""
     method = session.methods.get(measurement.tier)
-    run = RecordedRun(session.record.run_id, session.environment, measurement.unspoilt, method)
+    latency, stages = measurement.unspoilt, measurement.stages
+    run = RecordedRun(session.record.run_id, session.environment, latency, method, stages)
     settings = session.settings
     if settings.update is not None:
         add = settings.update == "add"

@@ -21,6 +21,7 @@ from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.reasons import Incomparable
 from perfsuite.results.samples import LatencySamples, Measurement
+from perfsuite.results.stages import TierStages
 from perfsuite.storage import locked, read_json, write_json
 from perfsuite.workload import labelled
 
@@ -34,12 +35,14 @@ class RecordedRun:
         environment: where it was made.
         latency: raw samples.
         method: what was measured; None in files that were written before it was kept.
+        stages: where the time of an image went, likewise.
     """
 
     run_id: str
     environment: Environment
     latency: LatencySamples
     method: Method | None = None
+    stages: TierStages | None = None
 
     def difference(self, other: RecordedRun) -> Incomparable | None:
         """Why another run may not be held against this one; None if it may.
@@ -115,6 +118,15 @@ class Baseline:
     checkpoint: str
     workload: str
     tiers: dict[str, TierBaseline]
+
+
+def stages_of(
+    baseline: Baseline | None, tier: str
+) -> tuple[tuple[LatencySamples, TierStages], ...]:
+    """Samples and stages of a tier's recorded runs that have both."""
+    known = baseline.tiers.get(tier) if baseline else None
+    runs = known.runs if known else ()
+    return tuple((run.latency, run.stages) for run in runs if run.stages is not None)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from perfsuite.workers.protocol import (
     Build,
     Built,
     Channel,
+    Count,
+    Counts,
     Failed,
     Finish,
     Finished,
@@ -66,6 +68,9 @@ class Worker(Protocol):
 
     def warm_up(self, cores: tuple[int, ...]) -> WarmedUp:
         """Make images until latency has settled."""
+
+    def count(self) -> Counts:
+        """Count what the tier asks of torch."""
 
     def begin(self) -> None:
         """Sampling begins: memory, CPU time and what else goes on count from here."""
@@ -192,6 +197,10 @@ class WorkerProcess:
     def warm_up(self, cores: tuple[int, ...]) -> WarmedUp:
         """Make images until latency has settled."""
         return self._ask(WarmUp(cores), WarmedUp, self._timeouts.build_s)
+
+    def count(self) -> Counts:
+        """Count what the tier asks of torch, in a pass of its own."""
+        return self._ask(Count(), Counts, self._timeouts.build_s)
 
     def begin(self) -> None:
         """Count from here."""

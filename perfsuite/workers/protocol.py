@@ -15,6 +15,7 @@ from typing import IO, Any
 import msgspec
 
 from perfsuite.errors import WorkerFailed
+from perfsuite.results.counters import TierCounters
 from perfsuite.results.machine import Conditions
 from perfsuite.results.method import Finding
 from perfsuite.results.samples import PeakMemory
@@ -64,6 +65,10 @@ class Begin(Message, frozen=True):
 
 class TakeTurn(Message, frozen=True):
     """Go on with the image under way, or begin the next one, until the next pause."""
+
+
+class Count(Message, frozen=True):
+    """Count what the tier asks of torch."""
 
 
 class MakeImages(Message, frozen=True):
@@ -122,6 +127,18 @@ class WarmedUp(Message, frozen=True):
     """
 
     warmup_s: tuple[float, ...]
+
+
+class Counts(Message, frozen=True):
+    """What was counted.
+
+    Attributes:
+        counters: None if these libraries do not let it be counted.
+        unsupported: why they do not; empty if they do.
+    """
+
+    counters: TierCounters | None
+    unsupported: str = ""
 
 
 class Begun(Message, frozen=True):
@@ -186,8 +203,8 @@ class Failed(Message, frozen=True):
     of_libraries: bool = False
 
 
-Request = Build | WarmUp | Begin | TakeTurn | MakeImages | Finish
-Reply = Hello | Built | WarmedUp | Begun | Turn | ImagesMade | Finished | Failed
+Request = Build | WarmUp | Count | Begin | TakeTurn | MakeImages | Finish
+Reply = Hello | Built | WarmedUp | Counts | Begun | Turn | ImagesMade | Finished | Failed
 _REQUESTS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Request)
 _REPLIES: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Reply)
 

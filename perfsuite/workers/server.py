@@ -28,6 +28,7 @@ from perfsuite.ladder import BuiltTier, build_tier, find_tiers
 from perfsuite.libraries import quietly
 from perfsuite.measure.compiling import compiler_findings
 from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
+from perfsuite.measure.counters import count_tier
 from perfsuite.measure.graphs import compiled_graphs
 from perfsuite.measure.warmup import WarmupRule, warm_up
 from perfsuite.out_of_memory import is_out_of_memory, let_go
@@ -37,6 +38,8 @@ from perfsuite.workers.protocol import (
     Begun,
     Build,
     Built,
+    Count,
+    Counts,
     Failed,
     Finish,
     Finished,
@@ -97,6 +100,8 @@ class Workbench:
                 return self._build(request)
             case WarmUp():
                 return self._warm_up(request)
+            case Count():
+                return self._count()
             case Begin():
                 return self._begin()
             case TakeTurn():
@@ -132,6 +137,13 @@ class Workbench:
             stay_on(request.cores)
         device = self._built.device
         return WarmedUp(warm_up(WARMUP, lambda _: device.timed(self._image)[0]).images_s)
+
+    def _count(self) -> Counts:
+        """What cannot be counted with these libraries is no fault of theirs."""
+        try:
+            return Counts(count_tier(self._built))
+        except Exception as error:
+            return Counts(None, head_of(error))
 
     def _begin(self) -> Begun:
         device = self._built.device

@@ -8,8 +8,9 @@ from perfsuite.images.generate import GeneratedImage
 from perfsuite.results.ab import Arm
 from perfsuite.results.machine import Conditions
 from perfsuite.results.samples import PeakMemory
-from perfsuite.workers.protocol import Build, Built, Finished, Hello, Turn, WarmedUp
+from perfsuite.workers.protocol import Build, Built, Counts, Finished, Hello, Turn, WarmedUp
 from perfsuite.workload import Workload
+from tests.unit.counted import counters
 
 
 @dataclass
@@ -26,6 +27,7 @@ class FakeWorker:
         finished: what finishing finds.
         pictures: its images.
         errors: what a method raises instead, by the method's name.
+        counts: what counting finds.
     """
 
     name: Arm
@@ -41,6 +43,7 @@ class FakeWorker:
     )
     pictures: tuple[GeneratedImage, ...] = ()
     errors: dict[str, BaseException] = field(default_factory=dict)
+    counts: Counts = field(default_factory=lambda: Counts(counters()))
     _turn: int = 0
 
     def start(self) -> Hello:
@@ -57,6 +60,11 @@ class FakeWorker:
         """One image, as long as the next sample."""
         self._note("warm_up")
         return WarmedUp((self.samples_s[0],))
+
+    def count(self) -> Counts:
+        """The scripted counts."""
+        self._note("count")
+        return self.counts
 
     def begin(self) -> None:
         """Only noted."""

@@ -64,6 +64,8 @@ def test_a_block_starts_both_arms_before_it_samples_either(tmp_path: Path) -> No
         "control warm_up",
         "treatment build",
         "treatment warm_up",
+        "control count",
+        "treatment count",
         "control begin",
         "treatment begin",
     ]
@@ -94,6 +96,7 @@ def test_the_order_flips_with_every_turn_of_an_image(tmp_path: Path) -> None:
     assert turns_of(opener).startswith("CTTCCTTCCTTC")
     assert block.turns == 3
     assert block.seconds(Arm.CONTROL)[0] == pytest.approx(1.0)
+    assert block.samples[0].turns_s == pytest.approx((1 / 3,) * 3)
 
 
 def test_an_arm_with_more_turns_ends_its_image_alone(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from perfsuite.workers.protocol import (
     Begun,
     Build,
     Built,
+    Count,
+    Counts,
     Failed,
     Finish,
     Finished,
@@ -49,11 +51,16 @@ def thawed() -> Iterator[None]:
 @pytest.mark.usefixtures("libraries", "one_thread")
 def test_a_workbench_goes_through_a_whole_start(tmp_path: Path) -> None:
     bench = Workbench()
-    built = bench.answer(Build("bf16", "pocket", WORK, WORK, "cpu", 1))
+    built = bench.answer(Build("fp32", "pocket", WORK, WORK, "cpu", 1))
     assert isinstance(built, Built)
     assert built.first_image_s > 0
     assert built.device_used_bytes is None
     assert isinstance(bench.answer(WarmUp(())), WarmedUp)
+    counts = bench.answer(Count())
+    assert isinstance(counts, Counts)
+    assert counts.counters is not None
+    assert counts.counters.image.of("unet").operators > 1000
+    assert msgspec.json.decode(msgspec.json.encode(counts), type=Counts) == counts
     assert bench.answer(Begin()) == Begun()
     turns: list[Turn] = []
     last = bench.answer(TakeTurn(), turns.append)
