@@ -17,6 +17,7 @@ from perfsuite.results import support_reasons as s
 from perfsuite.results.counters import Counted, GraphBreak, Recompile
 from perfsuite.results.images import Change, Thresholds
 from perfsuite.results.pictures import Comparison, Floor, FloorCheck, Quality
+from perfsuite.results.stages import StageGrowth
 from perfsuite.results.structure import CountDifference
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
@@ -109,6 +110,8 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     t.LessThanBaseline(): ("less is asked for", "--perf-update"),
     t.CountedElsewhere(("torch 2.13.0",), ("torch 2.14.1",)): ("torch 2.13.0, here is torch 2.14",),
     t.NoCounts("int8"): ("'int8'", "--perf-update"),
+    t.NotCounted("no post_compile", "treatment"): ("the treatment's libraries", "post_compile"),
+    t.StagesGrew((StageGrowth("VAE decode", 0.38, 0.9),)): ("VAE decode +38%, rest unchanged",),
 }
 
 
