@@ -144,6 +144,9 @@ class Bench:
     def warm_up(self, cores: tuple[int, ...]) -> protocol.WarmedUp:
         return self._ask(protocol.WarmUp(cores), protocol.WarmedUp)
 
+    def count(self) -> protocol.Counts:
+        return self._ask(protocol.Count(), protocol.Counts)
+
     def begin(self) -> None:
         self._ask(protocol.Begin(), protocol.Begun)
 
