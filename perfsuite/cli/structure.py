@@ -83,7 +83,7 @@ def structure(
         import_libraries()
         load_conftests()
     tiers, checkpoint, workloads = _subject(settings)
-    archs = _archs(arch) if kernels else ()
+    archs = _archs(arch, tiers) if kernels else ()
     device = _device(against, update) if against_device else None
     if against is not None:
         _read(against)
@@ -98,12 +98,16 @@ def structure(
     raise SystemExit(0 if kept else _exit_code(comparison.outcome))
 
 
-def _archs(text: str) -> tuple[str, ...]:
+def _archs(text: str, tiers: tuple[Tier, ...]) -> tuple[str, ...]:
     """Architectures that this environment can compile for."""
     from perfsuite.deviceless.cards import find_cards
     from perfsuite.deviceless.kernels import triton_version
+    from perfsuite.ladder import is_compiled
 
     archs = find_cards(text)
+    if not any(is_compiled(tier) for tier in tiers):
+        names = ",".join(tier.name for tier in tiers)
+        raise SettingsError(f"no tier of {names} is compiled", hint="leave --kernels out")
     triton_version()
     return archs
 

@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
+
+from perfsuite.results.structure import common_path
 
 _COMMENT = re.compile(r"^\s*# Topologically Sorted Source Nodes: \[([^\]]*)\]")
 _TRITON = re.compile(r"^\s+(triton_\w+)\.run\(")
@@ -44,7 +45,8 @@ def read_code(code: str, modules: Mapping[str, str], part: str) -> LaunchedCode:
     for line in body.splitlines():
         comment = _COMMENT.match(line)
         if comment:
-            at = _common(modules[name] for name in _names(comment[1]) if name in modules) or part
+            named = (modules[name] for name in _names(comment[1]) if name in modules)
+            at = common_path(named) or part
             continue
         launched = _TRITON.match(line)
         if launched:
@@ -64,17 +66,3 @@ def without_number(kernel: str) -> str:
 
 def _names(listed: str) -> Iterable[str]:
     return (name.strip() for name in listed.split(","))
-
-
-def _common(paths: Iterable[str]) -> str:
-    """The innermost module that all of them are in."""
-    common: list[str] | None = None
-    for path in paths:
-        names = path.split(".")
-        shared = (
-            zip(common, names, strict=False)
-            if common is not None
-            else zip(names, names, strict=True)
-        )
-        common = [each for each, _ in takewhile(lambda pair: pair[0] == pair[1], shared)]
-    return ".".join(common or [])

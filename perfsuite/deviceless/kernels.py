@@ -159,10 +159,10 @@ def module_paths(graph: torch.fx.GraphModule) -> dict[str, str]:
 
 
 def _path(source: str) -> str:
-    """`L['self']._modules['down_blocks']._modules['0']` and its other spellings as a path."""
+    """`L['self'].__dict__['_modules']['mid']._modules['0']` and its other spellings as a path."""
     names = re.findall(r"\['([^']+)'\]|\[(\d+)\]|\.(\w+)", source.replace("_modules", ""))
     flat = [next(filter(None, each)) for each in names]
-    return ".".join(name for name in flat if name not in ("self", "_orig_mod"))
+    return ".".join(name for name in flat if name not in ("self", "_orig_mod", "__dict__"))
 
 
 @contextlib.contextmanager

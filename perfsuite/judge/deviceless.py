@@ -15,6 +15,7 @@ from perfsuite.results.deviceless import (
     MemoryPlan,
     StructureRecord,
     TierStructure,
+    releases,
 )
 from perfsuite.results.deviceless_comparison import (
     ArchComparison,
@@ -47,15 +48,12 @@ def compare_structures(
 
 def version_changes(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[VersionChange, ...]:
     """Packages that differ; builds of one release (`2.13.0`, `2.13.0+cpu`) do not."""
+    old, new = releases(before), releases(now)
     return tuple(
         VersionChange(name, before.get(name), now.get(name))
         for name in sorted({*before, *now})
-        if _release(before.get(name)) != _release(now.get(name))
+        if old.get(name) != new.get(name)
     )
-
-
-def _release(version: str | None) -> str | None:
-    return version.partition("+")[0] if version else None
 
 
 def _compare_tier(

@@ -7,12 +7,18 @@ baseline.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 from perfsuite.results.counters import Counted, TierCounters
 from perfsuite.results.reasons import Reason
-from perfsuite.results.structure import OUTSIDE, CountDifference, differences, is_within, total
+from perfsuite.results.structure import (
+    OUTSIDE,
+    CountDifference,
+    common_path,
+    differences,
+    is_within,
+    total,
+)
 from perfsuite.results.structure_reasons import (
     AttentionSplit,
     CompiledAgain,
@@ -148,9 +154,7 @@ def is_less(difference: CountsDiffer) -> bool:
 
 def common_module(changed: tuple[CountDifference, ...]) -> str:
     """Path of the module that all differences are in; empty if there is none."""
-    levels = zip(*(each.module.split(".") for each in changed), strict=False)
-    common = itertools.takewhile(lambda names: len(set(names)) == 1, levels)
-    return ".".join(names[0] for names in common)
+    return common_path(each.module for each in changed)
 
 
 def _split_attention(counted: TierCounters) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from perfsuite.results.deviceless_comparison import (
     StructureOutcome,
     TierComparison,
 )
-from perfsuite.results.structure import CountDifference
+from perfsuite.results.structure import CountDifference, common_path
 
 LONGEST = 12
 """Differences of one kind that are named; the record holds them all."""
@@ -71,7 +71,7 @@ def structure_document(record: StructureRecord, comparison: StructureComparison)
     """All tiers in one table, then what differs, worst first, then the kernels."""
     blocks: list[Block] = [Heading(_title(record)), Lines((_subtitle(record),), dim=True)]
     blocks += [_tier_table(record, comparison), Lines((_legend(record),), dim=True)]
-    blocks.append(Lines((_verdict(comparison),), bold=True))
+    blocks.append(Lines((_verdict(comparison), *_sentences(comparison)), bold=True))
     blocks += _findings(record)
     if any(tier.kernels for tier in record.tiers):
         blocks += [Heading("Kernels", 2), _kernel_table(record)]
@@ -146,6 +146,31 @@ def _verdict(comparison: StructureComparison) -> str:
         for each in comparison.versions
     )
     return f"{said} Against {comparison.against}{f' ({versions})' if versions else ''}."
+
+
+def _sentences(comparison: StructureComparison) -> Iterable[str]:
+    """What differs, in words."""
+    for tier in comparison.tiers:
+        yield from _sentence(tier.tier, "operator", tier.operators)
+        for arch in tier.archs:
+            who = f"{tier.tier}, {arch.arch}"
+            yield from _sentence(who, "launch of generated kernels", arch.triton)
+            yield from _sentence(who, "call of other kernels", arch.extern)
+
+
+def _sentence(who: str, what: str, found: Sequence[CountDifference]) -> Iterable[str]:
+    if not found:
+        return
+    change = sum(each.change for each in found)
+    noun, _, of = what.partition(" ")
+    several = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    named = " ".join((noun if abs(change) == 1 else several, of)).strip()
+    where = common_path(each.module for each in found)
+    place = f"all in {where}" if where else "in several parts"
+    if change:
+        yield f"{who}: {abs(change)} {'more' if change > 0 else 'fewer'} {named}, {place}."
+    else:
+        yield f"{who}: as many {named}, other ones, {place}."
 
 
 def _findings(record: StructureRecord) -> list[Block]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -208,13 +209,18 @@ class StructureRecord:
         return next((each for each in self.tiers if each.tier == name), None)
 
 
+def releases(packages: Mapping[str, str]) -> dict[str, str]:
+    """Versions without their builds: `2.13.0+cpu` and `2.13.0` are one release."""
+    return {name: version.partition("+")[0] for name, version in packages.items()}
+
+
 def combined(before: StructureRecord, now: StructureRecord) -> StructureRecord:
     """A record with what was counted now in the place of what it holds of the same.
 
     Tiers and architectures that were not counted now stay as they are if they were counted with the
-    same packages; else only what was counted now is kept.
+    same releases; else only what was counted now is kept.
     """
-    if before.packages != now.packages:
+    if releases(before.packages) != releases(now.packages):
         return now
     tiers = {each.tier: each for each in before.tiers}
     for tier in now.tiers:

@@ -6,6 +6,7 @@ that a difference has a name.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -149,6 +150,13 @@ def is_within(path: str, part: str) -> bool:
 def within(calls: Calls, part: str) -> dict[str, dict[str, int]]:
     """Those calls that a module, or one inside it, made."""
     return {path: dict(names) for path, names in calls.items() if is_within(path, part)}
+
+
+def common_path(paths: Iterable[str]) -> str:
+    """Path of the innermost module that all of them are in; empty if there is none."""
+    levels = zip(*(path.split(".") for path in paths), strict=False)
+    common = itertools.takewhile(lambda names: len(set(names)) == 1, levels)
+    return ".".join(names[0] for names in common)
 
 
 def shortened(path: str, depth: int) -> str:

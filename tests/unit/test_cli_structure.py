@@ -71,6 +71,7 @@ def test_a_hook_that_has_moved_is_never_a_pass(
     [
         (("--tiers", "fp16"), "unknown tier 'fp16'"),
         (("--kernels", "--arch", "sm_1"), "--arch cannot be 'sm_1': it takes sm_80"),
+        (("--kernels", "--tiers", "fp32,sdpa"), "no tier of fp32,sdpa is compiled"),
         (("--against", "nothing.json"), "cannot read nothing.json"),
         (("--checkpoint", "nowhere"), "unknown checkpoint 'nowhere'"),
         (("--against-device", "--update"), "--against-device is a comparison of its own"),

@@ -41,6 +41,7 @@ def test_what_differs_is_named_with_its_module() -> None:
     shown = page(record(tier(products=5)), record(), width=100)
     assert "The same versions gave something else before: a change." in shown
     assert f"{ATTENTION} aten.mm" in shown
+    assert f"sdpa: 1 more operator, all in {ATTENTION}." in shown
     assert "+1" in shown
 
 
@@ -69,6 +70,12 @@ def test_kernels_have_a_line_for_each_architecture() -> None:
     assert [line[1] for line in lines if line[0] == "sdpa"] == ["sm_80", "sm_90"]
     assert "96" in lines[1]
     assert "extern_kernels.mm" in shown
+
+
+def test_kernels_that_differ_are_said_in_words() -> None:
+    before = record(tier(archs=(kernels(launches=17),)))
+    shown = page(record(tier(archs=(kernels(launches=3),))), before, width=120)
+    assert f"sdpa, sm_90: 14 fewer launches of generated kernels, all in {ATTENTION}." in shown
 
 
 def test_long_lists_end_with_what_is_left_out() -> None:
