@@ -28,9 +28,9 @@ def session_headline(record: RunRecord) -> str:
     if broken:
         parts.append(f"{_listed(broken)} did not run to the end")
     for outcome in _UNDECIDED:
-        names = [each.label for each in record.tiers if not each.error and each.overall is outcome]
-        if names:
-            parts.append(f"{_listed(names)} {'is' if len(names) == 1 else 'are'} {outcome.value}")
+        open_ = [each for each in record.tiers if not each.error and each.overall is outcome]
+        if open_:
+            parts.append(_not_settled(open_, outcome))
     parts += _what_held(record, first=not parts)
     sentence = "; ".join(parts) or "Nothing was judged"
     cut_short = "" if record.complete else " The session was cut short."
@@ -63,6 +63,17 @@ def what_is_worse(result: TierResult) -> str:
         else:
             said.append(f"is worse in {verdict.metric.value}")
     return f"{result.label} {' and '.join(said)}" if said else ""
+
+
+def _not_settled(results: list[TierResult], outcome: Outcome) -> str:
+    """Which tiers came to no verdict; where that is their latency alone, what the images said."""
+    names = _listed(each.label for each in results)
+    said = [each for result in results for each in result.verdicts if each.outcome is outcome]
+    if any(each.metric is not Metric.LATENCY for each in said):
+        return f"{names} {'is' if len(results) == 1 else 'are'} {outcome.value}"
+    images = [each.image_outcome for each in results]
+    held = all(each is Outcome.PASSED for each in images)
+    return f"latency of {names} is {outcome.value}{', images passed' if held else ''}"
 
 
 def _what_held(record: RunRecord, *, first: bool) -> list[str]:

@@ -38,7 +38,7 @@ def test_the_worst_tier_stands_first_and_the_rest_is_folded() -> None:
 def test_headlines() -> None:
     said = {
         "All 2 tiers passed.": done(tier("fp32"), tier("sdpa")),
-        "fp32 is inconclusive; one tier passed.": done(
+        "Latency of fp32 is inconclusive, images passed; one tier passed.": done(
             tier("fp32", Outcome.INCONCLUSIVE), tier("sdpa")
         ),
         "fp32 did not run to the end; one tier passed.": done(
