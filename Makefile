@@ -1,19 +1,23 @@
 # make perf   measure every tier of the ladder and hold it against its baseline
 # make test   this project's own tests
 # make lint   ruff, mypy; actionlint and zizmor for the workflows
+# make gpu    everything that needs a CUDA device, in under 25 minutes, into gpu-day/ (docs/gpu.md)
 # VENV=FOLDER keeps the environment elsewhere, for instance where a checkout does not clean it away.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: perf test lint clean
+.PHONY: perf test gpu lint clean
 
 perf: $(INSTALLED)
 	$(BIN)/pytest -m perf tests/perf tests/quality $(ARGS)
 
 test: $(INSTALLED)
 	$(BIN)/pytest $(ARGS)
+
+gpu: $(INSTALLED)
+	$(BIN)/python -m tests.gpu.day gpu-day $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,0 +1,69 @@
+"""What a run on a real device should show, beside verdicts: graphs, probe, memory, sensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from perfsuite.errors import OutputError
+from perfsuite.results.samples import Measurement
+from perfsuite.results.session import RunRecord, TierResult, load_record
+
+COMPILED = frozenset({"compile", "fused-qkv", "int8"})
+_LONGEST_PROBE_SHARE = 0.15
+_FEWEST_GRAPHS, _MOST_GRAPHS = 2, 12
+"""One for the denoiser and one for the decoder, or a few parts of each; not one per step."""
+
+
+def check_run(path: Path) -> list[str]:
+    """Every expectation with what was found: 'ok: …' or 'NOT AS EXPECTED: …'."""
+    try:
+        record = load_record(path)
+    except OutputError as error:
+        return [f"NOT AS EXPECTED: no record of the ladder ({error.problem})"]
+    return [line for result in record.tiers for line in _check_tier(record, result)]
+
+
+def _check_tier(record: RunRecord, result: TierResult) -> Iterator[str]:
+    measured = result.measurement
+    if measured is None:
+        yield _said(False, result, f"nothing was measured ({result.error or 'no error'})")
+        return
+    on_device = record.environment.hardware.kind != "cpu"
+    yield from _check_graphs(result, measured, on_device=on_device)
+    if not on_device:
+        return
+    share = measured.probe_share
+    yield _said(share <= _LONGEST_PROBE_SHARE, result, f"the probe took {share:.1%} of sampling")
+    probe_s = measured.probe_repeats * measured.latency.probe_s[0]
+    graph = measured.latency.probe.endswith(" graph")
+    yield _said(graph, result, f"probe '{measured.latency.probe}', {probe_s:.2f} s before a sample")
+    peak = measured.memory.peak_bytes
+    yield _said(peak is not None, result, f"peak {(peak or 0) / 1e9:.2f} GB")
+    launching = measured.host_share
+    yield _said(
+        launching is not None, result, f"launching takes {launching or 0:.0%} of a step's time"
+    )
+    unknown = ", ".join(f"{each.what} ({each.reason})" for each in measured.conditions.not_known)
+    yield _said(not unknown, result, f"not known: {unknown or 'nothing'}")
+
+
+def _check_graphs(
+    result: TierResult, measured: Measurement, *, on_device: bool
+) -> Iterator[str]:
+    late = measured.recompiles + measured.recordings
+    yield _said(late == 0, result, f"{late} graphs compiled or recorded while sampling")
+    if result.tier not in COMPILED or not on_device:
+        return
+    kinds = [each.what for each in measured.warmup_graphs]
+    in_order = kinds[:1] == ["compiled"] and set(kinds[3:]) <= {"replayed"}
+    yield _said(in_order, result, f"warm-up images: {', '.join(kinds)}")
+    held = measured.warmup_graphs[-1].held
+    few = _FEWEST_GRAPHS <= held <= _MOST_GRAPHS
+    yield _said(few, result, f"{held} device graphs held for denoiser and decoder")
+    silent = "; ".join(each.message for each in measured.findings)
+    yield _said(not silent, result, f"inductor warned of: {silent or 'nothing'}")
+
+
+def _said(holds: bool, result: TierResult, what: str) -> str:
+    return f"{'ok' if holds else 'NOT AS EXPECTED'}: {result.label}: {what}"
