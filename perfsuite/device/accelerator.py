@@ -46,6 +46,13 @@ class AcceleratorDevice:
         """Wait for every stream of the device."""
         torch.accelerator.synchronize()
 
+    def free_memory(self) -> int | None:
+        """As the device's driver tells it."""
+        try:
+            return int(torch.accelerator.get_memory_info()[0])
+        except (RuntimeError, NotImplementedError):  # a device that does not tell
+            return None
+
     def reset_peak_memory(self) -> None:
         """Reset the allocator's peak."""
         torch.accelerator.reset_peak_memory_stats()

@@ -36,6 +36,9 @@ class CpuDevice:
     def synchronize(self) -> None:
         """Nothing to wait for: CPU work is done when its call returns."""
 
+    def free_memory(self) -> None:
+        """A CPU's memory is the computer's: nobody asks."""
+
     def reset_peak_memory(self) -> None:
         """Reset the high-water mark of the resident set, where the kernel allows it."""
         try:

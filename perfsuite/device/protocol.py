@@ -42,6 +42,9 @@ class Device(Protocol):
     def held_memory(self) -> int | None:
         """Bytes that this process holds now; None where that is not known."""
 
+    def free_memory(self) -> int | None:
+        """Bytes of an accelerator's memory that nobody holds; None on a CPU, and where not told."""
+
     def reset_peak_memory(self) -> None:
         """Start a new peak."""
 

@@ -94,6 +94,10 @@ class AbsentGpu:
         """Nothing is allocated."""
         return None
 
+    def free_memory(self) -> int | None:
+        """There is no device."""
+        return None
+
     def reset_peak_memory(self) -> None:
         """Nothing is allocated."""
 

@@ -262,6 +262,11 @@ def _of_support(reason: r.Reason) -> str | None:
             return f"it needs {needed}"
         case s.NeedsLibrary(library, lacks):
             return f"{library} has no {lacks}"
+        case s.NeedsMemory(needed_bytes, free_bytes):
+            return (
+                f"it is planned to need {needed_bytes / 1e9:.1f} GB of memory; on the device "
+                f"{free_bytes / 1e9:.1f} GB are free: --?size and --?batch make it smaller"
+            )
         case s.NoCounterpart(checkpoint, method):
             return f"no weights for {method} are known of checkpoint '{checkpoint}'"
     return None

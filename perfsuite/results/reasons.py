@@ -44,6 +44,7 @@ from perfsuite.results.structure_reasons import StructureReason
 from perfsuite.results.support_reasons import (
     NeedsHardware,
     NeedsLibrary,
+    NeedsMemory,
     NeedsPackage,
     NoCounterpart,
 )
@@ -284,6 +285,7 @@ Reason = (
     | NeedsPackage
     | NeedsHardware
     | NeedsLibrary
+    | NeedsMemory
     | NoCounterpart
     | StructureReason
 )

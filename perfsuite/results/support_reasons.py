@@ -51,4 +51,16 @@ class NoCounterpart(CodedReason, frozen=True):
     method: str
 
 
-Obstacle = NeedsPackage | NeedsHardware | NeedsLibrary | NoCounterpart
+class NeedsMemory(CodedReason, frozen=True):
+    """It is planned to need more memory than is free on the device.
+
+    Attributes:
+        needed_bytes: planned, with what the device's driver and libraries take.
+        free_bytes: of the device.
+    """
+
+    needed_bytes: int
+    free_bytes: int
+
+
+Obstacle = NeedsPackage | NeedsHardware | NeedsLibrary | NoCounterpart | NeedsMemory

@@ -36,6 +36,7 @@ from perfsuite.results.method import Method
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import Policy
 from perfsuite.results.session import RunRecord
+from perfsuite.session.fits import without_too_large
 from perfsuite.session.run import Run
 from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings
@@ -81,6 +82,7 @@ def prepare_run(
             *(path for path in (settings.report, settings.markdown) if path is not None),
         ),
     )
+    subject = without_too_large(subject)
     threads = settings.threads or (None if subject.device.is_accelerator else 1)
     with ExitStack() as process:
         process.enter_context(measuring_process(threads, cache))

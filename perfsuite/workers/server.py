@@ -129,8 +129,10 @@ class Workbench:
         with compiler_findings() as found:
             first_image_s = device.timed(self._image)[0]
         self._graphs_at_first = compiled_graphs()
-        used, free = _device_memory() if device.is_accelerator else (None, None)
-        return Built(built.build_s, first_image_s, (*built.findings, *found), used, free)
+        used = int(torch.accelerator.max_memory_reserved()) if device.is_accelerator else None
+        return Built(
+            built.build_s, first_image_s, (*built.findings, *found), used, device.free_memory()
+        )
 
     def _warm_up(self, request: WarmUp) -> WarmedUp:
         if request.cores:
@@ -230,12 +232,3 @@ def serve(requests: BinaryIO, replies: BinaryIO, bench: Workbench) -> None:
         with quietly():
             reply = bench.answer(decode_request(line), pause)
         replies.write(encode(reply))
-
-
-def _device_memory() -> tuple[int, int | None]:
-    """Bytes of the accelerator that this process holds, and that nobody holds, where known."""
-    try:
-        free: int | None = torch.accelerator.get_memory_info()[0]
-    except (RuntimeError, NotImplementedError):  # a device that does not tell
-        free = None
-    return int(torch.accelerator.max_memory_reserved()), free

@@ -17,6 +17,7 @@ class FakeDevice:
         durations_s: seconds that the next calls of `timed` will say that they took; the last one
             is repeated for ever.
         peak_bytes: the peak to report.
+        free_bytes: the free memory to report.
         events: names of the methods called, in order.
     """
 
@@ -24,6 +25,7 @@ class FakeDevice:
     peak_bytes: int | None = 1 << 30
     name: str = "cpu"
     is_accelerator: bool = False
+    free_bytes: int | None = None
     events: list[str] = field(default_factory=list)
 
     def timed(self, work: Callable[[], Result]) -> tuple[float, Result]:
@@ -42,6 +44,10 @@ class FakeDevice:
     def synchronize(self) -> None:
         """Only noted."""
         self.events.append("synchronize")
+
+    def free_memory(self) -> int | None:
+        """The scripted number."""
+        return self.free_bytes
 
     def reset_peak_memory(self) -> None:
         """Only noted."""

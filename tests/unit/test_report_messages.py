@@ -93,6 +93,7 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     s.NeedsPackage("peft", "methods"): ("peft is not installed", "'perfsuite[methods]'"),
     s.NeedsHardware("sm_89 or newer"): ("needs sm_89 or newer",),
     s.NeedsLibrary("torch 2.13.0", "float8 products on a CPU"): ("torch 2.13.0 has no float8",),
+    s.NeedsMemory(18_200_000_000, 15_800_000_000): ("18.2 GB", "15.8 GB", "--perf-size"),
     s.NoCounterpart("mine", "ssd-1b"): ("ssd-1b", "'mine'"),
     t.GraphBroken((GraphBreak("call to print", "unet.py:7 in forward"),)): (
         "1 graph break: call to print (unet.py:7 in forward)",
