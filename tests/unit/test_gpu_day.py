@@ -80,9 +80,8 @@ def test_the_limits_add_up_to_less_than_25_minutes(tmp_path: Path) -> None:
 
 def test_a_step_that_fails_or_hangs_does_not_stop_the_day(tmp_path: Path) -> None:
 
-    failing = day.run(
-        day.Step("fails", (sys.executable, "-c", "raise SystemExit(3)"), 60), tmp_path
-    )
+    python = (sys.executable, "-c")
+    failing = day.run(day.Step("fails", (*python, "raise SystemExit(3)"), 60), tmp_path)
     hanging = day.run(day.Step("hangs", (*python, "import time; time.sleep(60)"), 0.5), tmp_path)
     assert (failing.said, hanging.said) == ("exit code 3", "ended after 0 s")
     assert "| fails | exit code 3 |" in day.summary([failing, hanging], ["ok: all"])
