@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from perfsuite.results.session import RunRecord, TierResult
+from perfsuite.results.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -131,3 +132,67 @@ def _pays_back(plain: TierResult, result: TierResult) -> int | None:
     if not starts_slowly(result) or saved_s <= 0 or more_s <= 0:
         return None
     return int(more_s / saved_s) + 1
+
+
+@dataclass(frozen=True)
+class StagePart:
+    """One stage of an image.
+
+    Attributes:
+        name: of the stage.
+        seconds: median over passes.
+        width: of its part of the bar, percent of the longest bar.
+        shade: opacity of the tier's colour, percent.
+    """
+
+    name: str
+    seconds: float
+    width: float
+    shade: int
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """Where the time of a tier's image goes.
+
+    Attributes:
+        label: names the tier.
+        tier: whose colour it has.
+        parts: in the order of an image.
+        total_s: seconds of an image in the passes that were watched.
+        step_s: seconds of a step after the first.
+    """
+
+    label: str
+    tier: str
+    parts: tuple[StagePart, ...]
+    total_s: float
+    step_s: float
+
+
+def stage_rows(record: RunRecord, workload: str | None) -> tuple[StageRow, ...]:
+    """Stages of the tiers of a workload that were watched."""
+    watched = [
+        (each, each.measurement.stages)
+        for each in record.tiers
+        if each.workload == workload and each.measurement and each.measurement.stages
+    ]
+    longest = max((stages.total_s for _, stages in watched), default=0.0)
+    return tuple(
+        StageRow(
+            each.label,
+            each.tier,
+            tuple(
+                StagePart(name, seconds, 100 * seconds / longest, shade)
+                for name, shade in SHADES.items()
+                if (seconds := stages.typical_s(name)) > 0
+            ),
+            stages.total_s,
+            stages.step_s,
+        )
+        for each, stages in watched
+    )
+
+
+SHADES = dict(zip(STAGES, (55, 78, 100, 22, 42, 12), strict=True))
+"""Opacity of the tier's colour by stage: neighbours are told apart."""

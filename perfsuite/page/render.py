@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 from perfsuite.page.build import Page, build_page
+from perfsuite.page.ladder import SHADES
 from perfsuite.report import colours, numbers
 from perfsuite.report.messages import say_all, say_check
 from perfsuite.results.verdict import Outcome
@@ -65,6 +66,7 @@ def _environment() -> jinja2.Environment:
         OUTCOMES=colours.OUTCOMES,
         asset=functools.partial(_asset, environment),
         tick=_tick,
+        shades=SHADES,
         seconds=numbers.format_seconds,
     )
     return environment

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from perfsuite.page.baseline import recorded_before
 from perfsuite.page.change import ChangeChart, change_chart
-from perfsuite.page.ladder import Cost, Rung, costs, waterfall
+from perfsuite.page.ladder import Cost, Rung, StageRow, costs, stage_rows, waterfall
 from perfsuite.page.pictures import Album, Gallery
 from perfsuite.report.headline import session_headline, session_outcome
 from perfsuite.report.session import heading, notes
@@ -29,6 +29,7 @@ class WorkloadPart:
         costs: memory and start.
         galleries: images of the tiers whose images were kept.
         counted: tiers whose calls were counted.
+        stages: where the time of an image goes.
     """
 
     name: str | None
@@ -37,6 +38,7 @@ class WorkloadPart:
     costs: tuple[Cost, ...]
     galleries: tuple[Gallery, ...]
     counted: tuple[TierResult, ...] = ()
+    stages: tuple[StageRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def session_part(record: RunRecord, folder: Path, album: Album) -> SessionPart:
                 costs(record, name),
                 tuple(each for each in galleries if each is not None),
                 tuple(each for each in results if each.counters is not None),
+                stage_rows(record, name),
             )
         )
     outcomes = Counter(each.overall for each in record.tiers if each.overall is not None)

@@ -17,6 +17,7 @@ from perfsuite.results.method import Finding
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
 from perfsuite.results.session import RunRecord, TierResult, save_record
+from perfsuite.results.stages import StageTimes, TierStages
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import write_json, write_whole
 from perfsuite.stores.baselines import Baseline, RecordedRun, TierBaseline
@@ -33,6 +34,7 @@ from tests.unit.samples import (
 
 SLOWER = 1.2
 SIZE = (16, 16)
+STAGES = StageTimes(0.2, 0.02, (0.04, 0.03, 0.03), 0.01, 0.05)
 
 
 def samples_of(tier: str) -> tuple[float, ...]:
@@ -85,7 +87,9 @@ def tier(folder: Path, run_id: str, name: str, slower: float = 1.0) -> TierResul
     return TierResult(
         name,
         published_s={"fp32": 7.36, "sdpa": 3.31}.get(name),
-        measurement=measurement(name, latency_samples(samples)),
+        measurement=dataclasses.replace(
+            measurement(name, latency_samples(samples)), stages=TierStages((STAGES,))
+        ),
         verdicts=(latency, scored),
         findings=(Finding("inductor", "torch ignores the inductor flag use_mixed_mm"),),
         counters=counters(),

@@ -52,6 +52,17 @@ def test_a_session_is_shown_whole(tmp_path: Path) -> None:
     assert row.area.startswith("M0,100")
     assert row.marks.tolerance is not None
     assert row.marks.detectable is not None
+    assert {part.name: part.seconds for part in work.stages[0].parts} == pytest.approx(
+        {
+            "text encoders": 0.02,
+            "first step": 0.04,
+            "other steps": 0.06,
+            "scheduler": 0.01,
+            "VAE decode": 0.05,
+            "rest": 0.02,
+        }
+    )
+    assert sum(part.width for part in work.stages[0].parts) == pytest.approx(100)
     assert [gallery.label for gallery in work.galleries] == ["fp32", "sdpa"]
     assert work.galleries[1].worst == 2
     said = text_of(tmp_path)

@@ -12,7 +12,7 @@ import pytest
 from perfsuite.page.render import write_page
 from tests.unit.page_records import bisection, gate, session
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 if CHROMIUM is None:
     pytest.skip("needs Debian's chromium: apt-get install chromium", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -83,7 +83,17 @@ def test_it_opens_from_disk_asks_for_nothing_and_draws_everything(
             "charts => charts.map(c => [c.dataset.chart, c.getBoundingClientRect().height > 40])"
         )
         assert {name for name, _ in drawn} == {
-            *("ladder", "changes", "costs", "counts", "images", "trend", "blocks", "path"),
+            *(
+                "ladder",
+                "changes",
+                "costs",
+                "counts",
+                "images",
+                "trend",
+                "blocks",
+                "path",
+                "stages",
+            ),
         }
         assert all(is_tall for _, is_tall in drawn)
         assert page.locator("path.own").count() >= 4
