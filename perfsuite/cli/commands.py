@@ -24,7 +24,9 @@ from perfsuite.cli.common import (
     turn_away,
     workload_options,
 )
+from perfsuite.cli.exchange import export, import_results
 from perfsuite.cli.gate import gate
+from perfsuite.cli.history import compare, history, trend
 from perfsuite.cli.night import confirm, issue
 from perfsuite.cli.quality import calibrate_quality
 from perfsuite.cli.record import record
@@ -140,3 +142,8 @@ main.add_command(issue)
 main.add_command(calibrate_quality)
 main.add_command(selftest)
 main.add_command(structure)
+main.add_command(history)
+main.add_command(compare)
+main.add_command(trend)
+main.add_command(import_results)
+main.add_command(export)

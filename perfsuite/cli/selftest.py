@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfsuite.cli.common import ended_like_ctrl_c, prepare, progress_line, settings_of, show
+from perfsuite.cli.common import (
+    ended_like_ctrl_c,
+    history_option,
+    keep_in_history,
+    prepare,
+    progress_line,
+    settings_of,
+    show,
+)
 from perfsuite.cli.gate import BUDGET_S, open_workers
 from perfsuite.errors import ReferenceImageError, SettingsError
 from perfsuite.libraries import import_libraries, quietly
@@ -40,6 +48,7 @@ REQUIRED_SHARE = 0.95
 @click.option("--device", show_default="auto")
 @click.option("--baselines", show_default="baselines")
 @click.option("--out", show_default=".perfsuite", help="Folder for selftest/.")
+@history_option
 def selftest(
     kind: str | None, only: tuple[str, ...], repeats: int | None, after: int, **given: Any
 ) -> None:
@@ -89,9 +98,18 @@ def selftest(
         return
     with progress_line() as line, quietly():
         report = _try_all(run, only, line)
+    from perfsuite.selftest.experiment import Rate
+    from perfsuite.selftest.history import Shown, entry_of_selftest
     from perfsuite.selftest.quality.report import quality_document
 
     _keep("quality", report, quality_document(report), run.settings.out / "selftest")
+    healthy = len(report.harmless) + len(report.healthy)
+    shown = (
+        Shown("images", Rate.of(len(report.alarms), healthy), 0.0),
+        Shown("images", Rate.of(report.caught, len(report.faults)), None),
+    )
+    entry = entry_of_selftest("quality", report, run.environment, report.checkpoint, shown)
+    keep_in_history(entry, run.settings.history)
     enough = report.caught >= REQUIRED_SHARE * len(report.faults)
     if not enough or report.alarms:
         raise SystemExit(1)
@@ -114,6 +132,7 @@ def _try_latency(kind: str, given: dict[str, Any]) -> None:
     folder = settings.out / "selftest"
     # A trial that cannot be measured at all is found out before the first process.
     prepare(given | {"tiers": ",".join(plan.tiers)}, scores_images=False).finish(complete=False)
+    from perfsuite.selftest.history import entry_of_selftest, rates_of_latency
     from perfsuite.selftest.latency.campaign import report_on, run_trials
     from perfsuite.selftest.latency.report import latency_selftest_document
 
@@ -122,6 +141,9 @@ def _try_latency(kind: str, given: dict[str, Any]) -> None:
         trials = run_trials(plan, folder / "latency", line.update)
     report = report_on(trials, plan)
     _keep("latency", report, latency_selftest_document(report), folder)
+    shown = rates_of_latency(report)
+    entry = entry_of_selftest("latency", report, report.environment, plan.checkpoint, shown)
+    keep_in_history(entry, settings.history)
     if report.false_alarms:
         raise SystemExit(1)
 
@@ -140,6 +162,7 @@ def _try_gate(given: dict[str, Any], repeats: int) -> None:
             report_on,
             trials_for,
         )
+        from perfsuite.selftest.history import Shown, entry_of_selftest
 
     own = {"checkpoint": "pocket", "tiers": TIERS, "budget": BUDGET_S}
     root, settings = settings_of(given, own)
@@ -154,6 +177,11 @@ def _try_gate(given: dict[str, Any], repeats: int) -> None:
         )
     report = report_on(done, [tier.name for tier in plan.tiers])
     _keep("gate", report, gate_selftest_document(report), folder.parent)
+    named = f"tolerance {report.tolerance:.1%}"
+    shown = [Shown(named, row.regressed, row.slowdown) for row in report.rows]
+    checkpoint = plan.record.checkpoint
+    entry = entry_of_selftest("gate", report, report.environment, checkpoint, shown)
+    keep_in_history(entry, settings.history)
     if report.false_alarms:
         raise SystemExit(1)
 

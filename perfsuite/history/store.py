@@ -185,6 +185,32 @@ def load_record(database: Database, run_id: str) -> bytes:
         ) from None
 
 
+def load_readings(database: Database, run_id: str) -> tuple[Reading, ...]:
+    """What a run added to the history's series.
+
+    Raises:
+        HistoryError: the database cannot be read.
+    """
+    query = (
+        sa.select(points, series.c.key)
+        .join(series)
+        .where(points.c.run_id == run_id)
+        .order_by(series.c.series_id)
+    )
+    with database.reading() as connection:
+        rows = connection.execute(query).all()
+    return tuple(
+        Reading(
+            msgspec.json.decode(row.key, type=SeriesKey),
+            row.value,
+            None if row.low is None else (row.low, row.high),
+            row.normalised,
+            Outcome(row.outcome) if row.outcome else None,
+        )
+        for row in rows
+    )
+
+
 def list_series(database: Database, selection: Selection) -> tuple[SeriesKey, ...]:
     """What series there are, by tier and metric.
 

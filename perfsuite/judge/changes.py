@@ -103,12 +103,17 @@ def find_changes(numbers: npt.ArrayLike, days: npt.ArrayLike, floor: float) -> F
         raise ValueError(f"{len(raw)} numbers are too few")
     noise = max(noise_of(raw), floor)
     values = without_spikes(raw, noise)
-    degrees = max(2.0, _DEGREES * len(values))
+    degrees = degrees_of_freedom(len(values))
     # One of n places, on either side.
     critical = float(stats.t.isf(ALPHA / (2 * len(values)), degrees))
     search = _Search(values, times, noise, critical)
     pieces = search.run()
     return Found(noise, pieces, tuple(_levels(values, times, pieces)), degrees)
+
+
+def degrees_of_freedom(points: int) -> float:
+    """That the noise of so many points is known from."""
+    return max(2.0, _DEGREES * points)
 
 
 def noise_of(values: Numbers) -> float:

@@ -17,6 +17,7 @@ from perfsuite.judge.changes import (
     FEWEST_POINTS,
     Found,
     Piece,
+    degrees_of_freedom,
     find_changes,
     noise_of,
 )
@@ -24,6 +25,7 @@ from perfsuite.judge.variance import STEADY_RATIO
 from perfsuite.results.history import (
     Cause,
     Change,
+    Noise,
     Point,
     Series,
     Shape,
@@ -64,6 +66,15 @@ def trend_of(series: Series) -> Trend:
     changes = sorted([*seen, *alone], key=lambda change: change.start)
     fitted = [math.exp(level) if positive else level for level in found.fitted]
     return replace(trend, noise=found.noise, changes=tuple(changes), fitted=tuple(fitted))
+
+
+def noise_in(series: Series) -> Noise | None:
+    """How much runs of the same code differ; None with too few points, or values that may be 0."""
+    trend = trend_of(series)
+    if trend.noise is None or not trend.is_relative:
+        return None
+    degrees = degrees_of_freedom(len(series.points))
+    return Noise(trend.noise, degrees, is_raw=trend.basis is Basis.RAW)
 
 
 def _basis(points: Sequence[Point]) -> Basis:
@@ -165,7 +176,13 @@ def _change(
 
 def version_changes(points: Sequence[Point], before: int, after: int) -> tuple[VersionChange, ...]:
     """Versions that the run at `after` has and the run at `before` had not, by name."""
-    old, new = points[max(before, 0)].versions, points[min(after, len(points) - 1)].versions
+    return changes_between(
+        points[max(before, 0)].versions, points[min(after, len(points) - 1)].versions
+    )
+
+
+def changes_between(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[VersionChange, ...]:
+    """Versions that differ, by name."""
     return tuple(
         VersionChange(name, old.get(name), new.get(name))
         for name in sorted({*old, *new}, key=str.lower)
@@ -179,11 +196,12 @@ def _hosts(
     """Hosts that show a change, and hosts that do not; of others there is too little to tell."""
     low, high = _neighbourhood(found, piece)
     size = piece.after - piece.before
+    inside = (piece.end - piece.start) // 3  # a drift is told by its first and last third
     shown, still = [], []
     for host in sorted({point.host for point in points if point.host is not None}):
         own = [place for place in range(low, high) if points[place].host == host]
-        before = [numbers[place] for place in own if place < piece.start]
-        after = [numbers[place] for place in own if place >= piece.end]
+        before = [numbers[place] for place in own if place < piece.start + inside]
+        after = [numbers[place] for place in own if place >= piece.end - inside]
         if min(len(before), len(after)) < FEWEST_AFTER:
             continue
         moved = statistics.median(after) - statistics.median(before)
