@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from perfsuite.history.database import Database
     from perfsuite.history.store import Selection
     from perfsuite.report.table import Document
-    from perfsuite.results.history import Entry, Noise
+    from perfsuite.results.history import Entry
+    from perfsuite.results.two_runs import Noise
 
 _KINDS = ("session", "gate", "self-test", "imported")
 _NOISE_FROM = 60

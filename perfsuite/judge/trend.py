@@ -25,13 +25,13 @@ from perfsuite.judge.variance import STEADY_RATIO
 from perfsuite.results.history import (
     Cause,
     Change,
-    Noise,
     Point,
     Series,
     Shape,
     Trend,
     VersionChange,
 )
+from perfsuite.results.two_runs import Noise
 from perfsuite.results.verdict import Basis
 
 RELATIVE_FLOOR = 0.002

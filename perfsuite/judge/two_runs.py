@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 
 from perfsuite.judge.comparison import Comparison
-from perfsuite.results.history import Entry, Noise, PairedReading, Reading, SeriesKey, Unit
+from perfsuite.results.history import Entry, Reading, SeriesKey, Unit
 from perfsuite.results.policy import Assumption
+from perfsuite.results.two_runs import Noise, PairedReading
 
 _BOTH_ENDS = 0.025
 

@@ -16,13 +16,13 @@ from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
 from perfsuite.results.history import (
     Cause,
     Change,
-    PairedReading,
     PastRun,
     Shape,
     Trend,
     Unit,
     VersionChange,
 )
+from perfsuite.results.two_runs import PairedReading
 from perfsuite.results.verdict import Outcome
 
 RUN_COLUMNS = (
