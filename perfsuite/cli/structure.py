@@ -50,6 +50,12 @@ _DEFAULT_ARCHS = "sm_80,sm_90"
 @click.option(
     "--against-device", is_flag=True, help="Compare with what this machine's GPU really runs."
 )
+@click.option(
+    "--record",
+    "recorded",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Compare this record with --against, instead of counting anew.",
+)
 @click.option("--update", is_flag=True, help="Keep the result as the expectation.")
 @click.option("--baselines", show_default="baselines", help="Folder of expectations.")
 @click.option("--out", help="Folder for structure/ (.perfsuite).")
@@ -63,6 +69,7 @@ def structure(
     arch: str,
     against: Path | None,
     against_device: bool,
+    recorded: Path | None,
     update: bool,
     markdown: Path | None,
     dialect: str,
@@ -78,6 +85,9 @@ def structure(
     if it could not run, 130 on Ctrl-C.
     """
     check_markdown(markdown)
+    if recorded is not None:
+        comparison = _compare_records(recorded, against, markdown, dialect)
+        raise SystemExit(_exit_code(comparison.outcome))
     settings = resolve_settings(given, find_root(Path.cwd()), flag="--")
     with quietly():
         import_libraries()
@@ -87,8 +97,8 @@ def structure(
     device = _device(against, update) if against_device else None
     if against is not None:
         _read(against)
-    record = _counted(tiers, checkpoint, workloads, archs)
     label = labelled(checkpoint.name, workloads.latency_label)
+    record = _counted(tiers, checkpoint, workloads, archs, settings.out, label)
     if device is not None:
         comparison = _compared_with(device, record, tiers, checkpoint, workloads)
     else:
@@ -126,12 +136,38 @@ def _subject(settings: Settings) -> tuple[tuple[Tier, ...], Checkpoint, Workload
 
 
 def _counted(
-    tiers: tuple[Tier, ...], checkpoint: Checkpoint, workloads: Workloads, archs: tuple[str, ...]
+    tiers: tuple[Tier, ...],
+    checkpoint: Checkpoint,
+    workloads: Workloads,
+    archs: tuple[str, ...],
+    out: Path,
+    label: str,
 ) -> StructureRecord:
+    """Count every tier; the record is written after each."""
     from perfsuite.deviceless.survey import survey
+    from perfsuite.results.deviceless import save_structure
+    from perfsuite.stores.deviceless import expectation_path
+
+    def keep(record: StructureRecord) -> None:
+        save_structure(expectation_path(out, label, record.packages["torch"]), record)
 
     with progress_line() as line:
-        return survey(tiers, checkpoint, workloads, line.begin, archs)
+        return survey(tiers, checkpoint, workloads, line.begin, keep, archs)
+
+
+def _compare_records(
+    recorded: Path, against: Path | None, markdown: Path | None, dialect: str
+) -> StructureComparison:
+    """Two records held against each other; nothing is counted."""
+    from perfsuite.judge.deviceless import compare_structures
+    from perfsuite.stores.deviceless import load_expectation
+
+    if against is None:
+        raise SettingsError("--record is compared with --against", hint="name that record too")
+    record = _read(recorded)
+    comparison = compare_structures(record, load_expectation(against, record), against.name)
+    _report(record, comparison, markdown, dialect)
+    return comparison
 
 
 def _device(against: Path | None, update: bool) -> Device:
@@ -201,18 +237,15 @@ def _compared(
 
 
 def _keep(record: StructureRecord, settings: Settings, label: str, update: bool) -> bool:
-    """Write the record, and the expectation where that is wanted; whether it was.
+    """Write the expectation where that is wanted; whether it was written.
 
     What this torch could not be asked is nobody's expectation.
     """
-    from perfsuite.results.deviceless import save_structure
     from perfsuite.stores.deviceless import expectation_path, update_expectation
 
-    torch = record.packages["torch"]
-    save_structure(expectation_path(settings.out, label, torch), record)
     if not update:
         return False
-    path = expectation_path(settings.baselines, label, torch)
+    path = expectation_path(settings.baselines, label, record.packages["torch"])
     if record.unsupported:
         say(f"not kept as {path}: this torch is not supported in full")
         return False

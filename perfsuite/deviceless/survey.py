@@ -29,6 +29,7 @@ def survey(
     checkpoint: Checkpoint,
     workloads: Workloads,
     begin: Progress,
+    keep: Callable[[StructureRecord], None],
     archs: tuple[str, ...] = (),
 ) -> StructureRecord:
     """Count every tier; one that this torch cannot be asked is `unsupported`, with what stops it.
@@ -38,13 +39,23 @@ def survey(
         checkpoint: whose architecture they have.
         workloads: what they are asked to do.
         begin: told of every stretch of work.
+        keep: given the record as far as it is, after every tier.
         archs: architectures to compile the compiled tiers for; none to leave kernels out.
 
     Raises:
         PerfsuiteError: the checkpoint cannot be had without weights, a tier cannot be built, or
             there is no Triton for the kernels.
     """
-    counted = []
+    assumptions = (attention.ASSUMPTION, *([inductor_call.ASSUMPTION] if archs else []))
+    record = StructureRecord(
+        SCHEMA,
+        checkpoint.name,
+        _digest(checkpoint),
+        workloads.latency,
+        _versions(),
+        assumptions,
+        (),
+    )
     for tier in tiers:
         begin(tier.name)
         structure = _counted(tier, checkpoint, workloads)
@@ -52,16 +63,10 @@ def survey(
         for arch in archs if is_compiled(tier) else ():
             begin(f"{tier.name}, {arch}")
             kernels.append(compile_tier(tier, checkpoint, arch, workloads))
-        counted.append(replace(structure, kernels=tuple(kernels)))
-    return StructureRecord(
-        SCHEMA,
-        checkpoint.name,
-        _digest(checkpoint),
-        workloads.latency,
-        _versions(),
-        (attention.ASSUMPTION, *([inductor_call.ASSUMPTION] if archs else [])),
-        tuple(counted),
-    )
+        counted = replace(structure, kernels=tuple(kernels))
+        record = replace(record, tiers=(*record.tiers, counted))
+        keep(record)
+    return record
 
 
 def survey_on(

@@ -11,6 +11,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from perfsuite.cli.commands import main
+from perfsuite.results.deviceless import save_structure
+from tests.unit.structures import ATTENTION, record, tier
 
 
 @pytest.fixture
@@ -64,6 +66,16 @@ def test_a_hook_that_has_moved_is_never_a_pass(
     assert "int8: unsupported: torchao.kernel.intmm.safe_int_mm" in moved.output
     assert structure(runner, "--tiers", "int8", "--update").exit_code == 3
     assert not list(Path("baselines").rglob("*.json"))
+
+
+def test_two_records_are_compared_without_counting(runner: CliRunner, tmp_path: Path) -> None:
+    save_structure(tmp_path / "old.json", record())
+    save_structure(tmp_path / "new.json", record(tier(products=5), torch="2.14.1"))
+    named = ("--record", "new.json", "--against", "old.json")
+    found = structure(runner, *named)
+    assert found.exit_code == 0
+    assert f"sdpa: 1 more operator, all in {ATTENTION}." in found.output
+    assert structure(runner, "--record", "old.json").exit_code == 2
 
 
 @pytest.mark.parametrize(
