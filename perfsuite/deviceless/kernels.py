@@ -18,6 +18,7 @@ from perfsuite.checkpoints import Checkpoint
 from perfsuite.deviceless.cards import CARDS
 from perfsuite.deviceless.generated import LaunchedCode, read_code, without_number
 from perfsuite.deviceless.operators import parts_of
+from perfsuite.deviceless.patches import inductor_call, kernel_launch
 from perfsuite.deviceless.patches.constant_folding import folding_on_cpu
 from perfsuite.deviceless.patches.gpu_answers import gpu_answers
 from perfsuite.deviceless.patches.inductor_call import compiled_aside
@@ -29,12 +30,12 @@ from perfsuite.deviceless.weightless import built_without_weights, make_one_step
 from perfsuite.errors import HookMoved, PerfsuiteError, SettingsError, head_of
 from perfsuite.ladder import Tier
 from perfsuite.results.deviceless import DEPTH, ArchKernels, CompiledPart, KernelResources
-from perfsuite.results.structure import merged_calls, up_to
+from perfsuite.results.structure import by_name, merged_calls, up_to
 from perfsuite.workload import Workloads
 
 
 @dataclass
-class _Compilation:
+class Compilation:
     """What has been compiled so far.
 
     Attributes:
@@ -48,11 +49,11 @@ class _Compilation:
     graphs: dict[str, int] = field(default_factory=dict)
     code: dict[str, list[LaunchedCode]] = field(default_factory=dict)
     kernels: dict[str, list[KernelResources]] = field(default_factory=dict)
-    _assembled: list[KernelResources] = field(default_factory=list)
+    _assembled: dict[str, KernelResources] = field(default_factory=dict)
 
     def keep_kernel(self, name: str, autotuner: Any) -> None:
         """Note a kernel that was assembled; its graph is told of when all of them are."""
-        self._assembled += resources_of(without_number(name), autotuner)
+        self._assembled[name] = resources_of(without_number(name), autotuner)
 
     def keep_graph(self, graph: torch.fx.GraphModule, code: list[str]) -> None:
         """Note a graph with the code that was written for it."""
@@ -61,12 +62,26 @@ class _Compilation:
         self.graphs[part] = self.graphs.get(part, 0) + 1
         paths = {name: f"{part}.{path}" if path else part for name, path in modules.items()}
         self.code.setdefault(part, []).extend(read_code(each, paths, part) for each in code)
-        self.kernels.setdefault(part, []).extend(self._assembled)
-        self._assembled = []
+        self.kernels.setdefault(part, []).extend(self._assembled.values())
+        self._assembled = {}
 
     def parts(self) -> tuple[CompiledPart, ...]:
-        """Everything that was noted."""
-        return tuple(self._compiled(part) for part in self.graphs)
+        """Everything that was noted.
+
+        Raises:
+            HookMoved: nothing was, or kernels are launched that were not assembled: a new torch
+                goes another way than through the patches.
+        """
+        parts = tuple(self._compiled(part) for part in self.graphs)
+        if not parts:
+            raise HookMoved(f"{inductor_call.WRAPPER} (no graph was compiled)")
+        for part in parts:
+            if not part.launches:
+                raise HookMoved(f"{inductor_call.CODEGEN} (no launch in the code of {part.part})")
+            missing = set(by_name(part.triton)) - {each.name for each in part.resources}
+            if missing:
+                raise HookMoved(f"{kernel_launch.PRECOMPILE} ({min(missing)} is not assembled)")
+        return parts
 
     def _compiled(self, part: str) -> CompiledPart:
         code = self.code[part]
@@ -140,7 +155,7 @@ def _compiled(
         folding_on_cpu(),
         built_without_weights(tier, checkpoint, workloads) as built,
     ):
-        compilation = _Compilation(parts_of(built))
+        compilation = Compilation(parts_of(built))
         with (
             assembled_only(compilation.keep_kernel),
             compiled_aside(compilation.keep_graph),

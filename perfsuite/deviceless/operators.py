@@ -12,6 +12,7 @@ from perfsuite.device import Device
 from perfsuite.deviceless.memory import LiveBytes, plan, weights_of
 from perfsuite.deviceless.patches.int8_product import plain_int8_product
 from perfsuite.deviceless.weightless import built_without_weights, make_one_step
+from perfsuite.errors import HookMoved
 from perfsuite.ladder import BuiltTier, Tier, build_tier
 from perfsuite.libraries import quietly
 from perfsuite.results.deviceless import DEPTH, TierStructure
@@ -69,10 +70,13 @@ def _counted(built: BuiltTier, tier: Tier) -> TierStructure:
     counter.watch(watcher)
     with counter:
         make_one_step(built)
+    operators = counter.take().up_to(DEPTH)
+    if not operators.of(built.family.denoiser_name).total_flops:
+        raise HookMoved("torch.utils._python_dispatch.TorchDispatchMode (it sees no product)")
     return TierStructure(
         tier.name,
         denoiser=built.family.denoiser_name,
-        operators=counter.take().up_to(DEPTH),
+        operators=operators,
         memory=plan(roots, watcher.peaks),
         findings=built.findings,
     )

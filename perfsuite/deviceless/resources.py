@@ -16,7 +16,7 @@ _USAGE = re.compile(r"REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
 _TIMEOUT_S = 60.0
 
 
-def resources_of(name: str, autotuner: Any) -> list[KernelResources]:
+def resources_of(name: str, autotuner: Any) -> KernelResources:
     """What a kernel's first configuration needs; the others are only tried when it is tuned.
 
     Args:
@@ -33,7 +33,7 @@ def resources_of(name: str, autotuner: Any) -> list[KernelResources]:
     except (AttributeError, IndexError, KeyError) as error:
         raise HookMoved(f"CachingAutotuner.compile_results[0].kernel ({error})") from None
     registers, stack, local = _usage(cubin)
-    return [KernelResources(name, registers, stack + local, shared, warps)]
+    return KernelResources(name, registers, stack + local, shared, warps)
 
 
 def _usage(cubin: bytes) -> tuple[int, int, int]:

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from perfsuite.checkpoints import find_checkpoint
-from perfsuite.deviceless.kernels import compile_tier, module_paths
+from perfsuite.deviceless.generated import LaunchedCode
+from perfsuite.deviceless.kernels import Compilation, compile_tier, module_paths
 from perfsuite.deviceless.patches import kernel_launch
+from perfsuite.errors import HookMoved
 from perfsuite.ladder import find_tiers
 from perfsuite.results.deviceless import ArchKernels
 
@@ -75,6 +77,19 @@ def test_a_hook_that_has_moved_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     found = compile_tier(tier, find_checkpoint("pocket"), "sm_90")
     gone = "torch._inductor.runtime.nowhere.CachingAutotuner._precompile_worker"
     assert found == ArchKernels("sm_90", found.triton, unsupported=gone)
+
+
+def test_code_that_goes_another_way_than_through_the_patches_is_no_pass() -> None:
+    compilation = Compilation({})
+    with pytest.raises(HookMoved, match="no graph was compiled"):
+        compilation.parts()
+    launched = LaunchedCode({"unet": {"triton_poi_fused_add": 1}}, {})
+    silent = Compilation({}, {"unet": 1}, {"unet": []}, {"unet": []})
+    with pytest.raises(HookMoved, match="no launch in the code of unet"):
+        silent.parts()
+    unassembled = Compilation({}, {"unet": 1}, {"unet": [launched]}, {"unet": []})
+    with pytest.raises(HookMoved, match="triton_poi_fused_add is not assembled"):
+        unassembled.parts()
 
 
 class Inner(nn.Module):

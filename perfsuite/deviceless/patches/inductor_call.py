@@ -13,8 +13,8 @@ from typing import Any
 
 from perfsuite.deviceless.patches.hooks import find, replaced
 
-_WRAPPER = "torch._TorchCompileInductorWrapper.__call__"
-_CODEGEN = "torch._inductor.graph.GraphLowering.codegen"
+WRAPPER = "torch._TorchCompileInductorWrapper.__call__"
+CODEGEN = "torch._inductor.graph.GraphLowering.codegen"
 WITHOUT_DEVICE = {
     "max_autotune": False,
     "max_autotune_pointwise": False,
@@ -39,8 +39,8 @@ def compiled_aside(keep: Kept) -> Iterator[None]:
     Raises:
         HookMoved: this torch calls inductor elsewhere.
     """
-    codegen = find(_CODEGEN)
-    find(_WRAPPER)
+    codegen = find(CODEGEN)
+    find(WRAPPER)
     written: list[str] = []
 
     def keeping_code(graph: Any, *args: Any, **kwargs: Any) -> Any:
@@ -57,5 +57,5 @@ def compiled_aside(keep: Kept) -> Iterator[None]:
         keep(model, list(written))
         return model.forward
 
-    with replaced(_WRAPPER, compile_aside), replaced(_CODEGEN, keeping_code):
+    with replaced(WRAPPER, compile_aside), replaced(CODEGEN, keeping_code):
         yield

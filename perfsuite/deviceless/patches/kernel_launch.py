@@ -13,6 +13,7 @@ from typing import Any
 from perfsuite.deviceless.patches.hooks import find, replaced
 
 _HEURISTICS = "torch._inductor.runtime.triton_heuristics"
+PRECOMPILE = f"{_HEURISTICS}.CachingAutotuner.precompile"
 Kept = Callable[[str, Any], None]
 
 
@@ -35,7 +36,7 @@ def assembled_only(keep: Kept) -> Iterator[None]:
 
     never = staticmethod(lambda *_, **__: None)
     with (
-        replaced(f"{_HEURISTICS}.CachingAutotuner.precompile", precompile),
+        replaced(PRECOMPILE, precompile),
         replaced(f"{_HEURISTICS}.StaticTritonCompileResult.can_statically_launch", never),
     ):
         yield
