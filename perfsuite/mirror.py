@@ -37,7 +37,7 @@ _OBJECT_STORES = frozenset(
 """Protocols that put a file whole or not at all."""
 _LATER = ("manifest.json",)
 """Files that list others: sent after them and fetched before, so that what they list is there."""
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure"}
+_EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 
 def is_url(text: str) -> bool:

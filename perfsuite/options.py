@@ -74,6 +74,15 @@ def _number_between(low: float, high: float, example: str) -> Callable[[Any], fl
     return parse
 
 
+def _duration(value: Any) -> float:
+    """Seconds from a number of them, or from a number with `s`, `m` or `h`."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s?([smh]?)", str(value).strip())
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if isinstance(value, bool) or not seconds:
+        raise ValueError("takes a time such as 90s, 30m or 2h")
+    return seconds
+
+
 def _whole_number(value: Any) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,3}", str(value)):
         raise ValueError("takes a whole number from 1")
@@ -184,6 +193,21 @@ OPTIONS = (
         None,
         "leave out tests of the other kinds",
         "latency|quality|structure",
+    ),
+    Option(
+        "exactness",
+        _choice("reduced", "full"),
+        "reduced",
+        "size of the exactness stage's images where they are large: 512 pixels and 4 steps "
+        "(reduced), or that of the quality workload (full)",
+        "reduced|full",
+    ),
+    Option(
+        "time-limit",
+        _duration,
+        None,
+        "time for the whole session, e.g. 30m or 2h: the least important parts are left out",
+        "TIME",
     ),
     Option(
         "require-baseline",

@@ -28,6 +28,13 @@ def silent(what: str, done: int, total: int) -> None:
     """No progress."""
 
 
+def duration(seconds: float) -> str:
+    """A duration for people: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
 class ProgressLine:
     """A line at the foot of the terminal.
 

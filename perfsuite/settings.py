@@ -87,6 +87,8 @@ class Settings:
         history: the database of all runs, as the path of a file or as a URL; None to keep none.
         workloads: what is asked for instead of the checkpoint's own workloads, one for each row of
             the matrix.
+        exactness: `reduced` or `full`: size of the exactness stage's images.
+        time_limit_s: seconds for the whole session; None for as many as it needs.
         mirrors: folders among these that are copies of URLs, to be pulled before use and pushed
             after it.
         report: file of the page; None for one beside the record.
@@ -108,6 +110,8 @@ class Settings:
     only: str | None
     history: str | None = None
     workloads: tuple[Overrides, ...] = (Overrides(),)
+    exactness: str = "reduced"
+    time_limit_s: float | None = None
     mirrors: tuple[Mirror, ...] = ()
     report: Path | None = None
     markdown: Path | None = None
@@ -166,6 +170,8 @@ def resolve_settings(
         only=values["only"],
         history=_history(values["history"], _placed(values["out"], root), root),
         workloads=choose_workloads(values, table.get("workloads", {})),
+        exactness=values["exactness"],
+        time_limit_s=values["time-limit"],
         mirrors=tuple(
             Mirror(url, _placed(url, root))
             for url in dict.fromkeys((values["baselines"], values["out"]))

@@ -44,6 +44,7 @@ class Work:
         fewest_pairs: samples of each arm even if the budget is too small for them.
         most_pairs: samples of each arm after which more would tell nothing new.
         makes_images: whether the first block makes those of the quality workload.
+        finds_compiled: whether compiled code of earlier gates is there, so that no start is cold.
     """
 
     request: Build
@@ -54,6 +55,7 @@ class Work:
     fewest_pairs: int = 6
     most_pairs: int = 400
     makes_images: bool = True
+    finds_compiled: bool = False
 
 
 @dataclass
@@ -107,7 +109,7 @@ class BlockTaker:
         """
         starts = {name: self._facts(name) for name in self._finished}
         return BlockRecord(
-            cold=self.number == 0,
+            cold=self.number == 0 and not self.work.finds_compiled,
             interleaved=self._interleaved,
             samples=tuple(self._samples),
             starts=starts,

@@ -36,6 +36,7 @@ class GatePlan:
         work: what both arms are asked to do; the session fills in the tier.
         images: scores images.
         record: the gate's record, empty as yet.
+        device: where both arms run.
         out: folder of records.
     """
 
@@ -43,6 +44,7 @@ class GatePlan:
     work: Work
     images: ArmImages
     record: GateRecord
+    device: Device
     out: Path
 
 
@@ -105,7 +107,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
     # There may be no references: the arms can still be held against each other.
     found = (settings, environment.hardware.images_key, checkpoint, weights, asked)
     images = ArmImages(asked.quality, find_references(*found), find_calibration(*found))
-    return GatePlan(wanted, work, images, record, settings.out)
+    return GatePlan(wanted, work, images, record, device, settings.out)
 
 
 def _request(settings: Settings, asked: Workloads, device: Device, threads: int | None) -> Build:

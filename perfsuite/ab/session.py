@@ -13,6 +13,7 @@ import msgspec
 from perfsuite.ab.block import BlockTaker
 from perfsuite.ab.images import Images
 from perfsuite.ab.plan import GatePlan
+from perfsuite.ab.timing import GateTimetable
 from perfsuite.errors import ArmFailed, EnvironmentBroken, GateError
 from perfsuite.images.shown import with_sheets
 from perfsuite.judge.ab import FEWEST_BLOCKS, judge_tier, paired_blocks
@@ -59,6 +60,7 @@ class Session:
         clock: seconds.
         enough: whether a tier's blocks answer what is asked; None if that is the latency.
         tell: told what differs in what both arms ask of torch, before anything is sampled.
+        timetable: says how long it takes; None says nothing.
         record: what has come out so far; saved after every block.
     """
 
@@ -68,6 +70,7 @@ class Session:
     clock: Callable[[], float] = time.monotonic
     enough: Callable[[TierGate], bool] | None = None
     tell: Callable[[TierGate], None] = lambda tier: None
+    timetable: GateTimetable | None = None
     record: GateRecord = field(init=False)
     path: Path | None = None
 
@@ -82,6 +85,8 @@ class Session:
         Raises:
             EnvironmentBroken: an arm cannot work at all.
         """
+        if self.timetable is not None:
+            self.timetable.begin()
         try:
             for tier in self.plan.tiers:
                 self.line.begin(tier.name)
@@ -97,6 +102,8 @@ class Session:
         try:
             for number in range(self.record.policy.blocks):
                 self._take(tier, number)
+                if number == 0 and self.timetable is not None:
+                    self.timetable.learn(self._known(tier))
                 if self._is_settled(tier):
                     return
         except EnvironmentBroken as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +22,13 @@ from perfsuite.cli.common import (
     show,
     workload_options,
 )
-from perfsuite.cli.gate import BUDGET_S, open_workers
+from perfsuite.cli.gate import BUDGET_S, open_workers, tell
 from perfsuite.errors import SettingsError
 from perfsuite.libraries import import_libraries, quietly
 
 if TYPE_CHECKING:
     from perfsuite.ab.plan import GatePlan
+    from perfsuite.ab.timing import BisectTimetable
     from perfsuite.bisect.session import Candidate, Measure
     from perfsuite.environments.builder import Environments
     from perfsuite.environments.spec import Spec
@@ -118,14 +121,17 @@ def _run(
     candidates = _candidates(ends, package, environments)
     record = _new_record(plan, wanted, question, package, released, candidates)
     say(f"{package}: {len(record.versions)} versions, both ends included")
-    with progress_line() as line:
+    compiled = tempfile.TemporaryDirectory(prefix="perfsuite-bisect-")
+    with progress_line() as line, compiled as caches:
+        table = _timetable(plan, ends[1].gate, question, len(record.versions), line)
+        table.begin()
         session = BisectSession(
             record,
             *candidates,
             template,
             environments.provide,
-            _measurer(plan, question, line),
-            lambda trial: _tell(line, trial_line(trial)),
+            _measurer(plan, question, line, Path(caches), table),
+            lambda trial: tell(line, trial_line(trial)),
             settings.out,
         )
         done = session.run()
@@ -186,22 +192,54 @@ def _new_record(
     )
 
 
-def _tell(line: ProgressLine, said: str) -> None:
-    line.end()
-    say(said)
+def _timetable(
+    plan: GatePlan,
+    gate: GateRecord | None,
+    question: Question,
+    versions: int,
+    line: ProgressLine,
+) -> BisectTimetable:
+    """How long the bisection takes, by the gate that found the regression if there is one."""
+    from perfsuite.ab.timing import BisectTimetable, pace_of_gate, timetable
+
+    trial = timetable(_asking(plan, question), lambda said: tell(line, said), cold_arms=0)
+    for tier in gate.tiers if gate else ():
+        pace = pace_of_gate(tier)
+        if tier.tier in trial.tiers and pace is not None:
+            trial.paces = trial.paces.knowing(tier.tier, pace)
+    return BisectTimetable(trial, versions)
 
 
-def _measurer(plan: GatePlan, question: Question, line: ProgressLine) -> Measure:
-    """Runs a gate over the plan's one tier with whichever arms it is given."""
+def _asking(plan: GatePlan, question: Question) -> GatePlan:
+    """The plan of one trial: what answers the question, and no more."""
+    work = replace(
+        plan.work,
+        makes_images=question.is_of_images,
+        finds_compiled=not question.is_of_compilation,
+    )
+    if question.starts is not None:
+        work = replace(work, budget_s=_SHORT_S)
+    return replace(plan, work=work)
+
+
+def _measurer(
+    plan: GatePlan, question: Question, line: ProgressLine, kept: Path, table: BisectTimetable
+) -> Measure:
+    """Runs a gate over the plan's one tier with whichever arms it is given.
+
+    Compiled code is kept for each environment, unless compiling is what is asked about: the good
+    end is compiled once and not for every version again.
+    """
     from perfsuite.ab.session import Session
-    from perfsuite.results.ab import ArmFacts
+    from perfsuite.results.ab import Arm, ArmFacts
     from perfsuite.session.preflight import new_run_id
 
     starts = question.starts
     enough = None if starts is None else (lambda tier: len(tier.usable) >= starts)
-    work = replace(plan.work, makes_images=question.is_of_images)
-    if starts is not None:
-        work = replace(work, budget_s=_SHORT_S)
+    plan = _asking(plan, question)
+
+    def cache(candidate: Candidate) -> Path:
+        return kept / hashlib.sha256(str(candidate.python).encode()).hexdigest()[:12]
 
     def measure(
         control: Candidate, treatment: Candidate, tolerance: float | None
@@ -216,11 +254,18 @@ def _measurer(plan: GatePlan, question: Question, line: ProgressLine) -> Measure
             treatment=ArmFacts(treatment.shown),
             policy=policy,
         )
-        own = replace(plan, record=record, work=work)
-        with open_workers(own, control.python, treatment.python) as open_worker:
+        own = replace(plan, record=record)
+        caches = {Arm.CONTROL: cache(control), Arm.TREATMENT: cache(treatment)}
+        with open_workers(
+            own,
+            control.python,
+            treatment.python,
+            caches=caches if plan.work.finds_compiled else None,
+        ) as open_worker:
             gate = Session(own, open_worker, line, enough=enough).run()
         if gate.interrupted:
             raise KeyboardInterrupt
+        table.learn(gate.tiers[0])
         return gate.tiers[0], gate.gate_id
 
     return measure

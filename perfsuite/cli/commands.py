@@ -28,6 +28,7 @@ from perfsuite.cli.exchange import export, import_results
 from perfsuite.cli.gate import gate
 from perfsuite.cli.history import compare, history, trend
 from perfsuite.cli.night import confirm, issue
+from perfsuite.cli.prune import prune
 from perfsuite.cli.quality import calibrate_quality
 from perfsuite.cli.record import record
 from perfsuite.cli.report import report
@@ -140,6 +141,7 @@ main.add_command(report)
 main.add_command(confirm)
 main.add_command(issue)
 main.add_command(calibrate_quality)
+main.add_command(prune)
 main.add_command(selftest)
 main.add_command(structure)
 main.add_command(history)

@@ -77,6 +77,7 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
         import_libraries()
         from perfsuite.ab.plan import prepare_gate
         from perfsuite.ab.session import Session
+        from perfsuite.ab.timing import timetable
         from perfsuite.history.entries import entry_of_gate
         from perfsuite.history.keep import check
         from perfsuite.results.ab import record_path
@@ -88,7 +89,13 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
     line = ProgressLine(sys.stderr)
     try:
         with open_workers(plan, pythons[0], pythons[1]) as open_worker:
-            session = Session(plan, open_worker, line, tell=lambda tier: _tell(line, tier))
+            session = Session(
+                plan,
+                open_worker,
+                line,
+                tell=lambda tier: _tell_structure(line, tier),
+                timetable=timetable(plan, lambda said: tell(line, said)),
+            )
             record = session.run()
     finally:
         line.end()
@@ -98,12 +105,17 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
     return record
 
 
-def _tell(line: ProgressLine, tier: TierGate) -> None:
+def _tell_structure(line: ProgressLine, tier: TierGate) -> None:
     from perfsuite.report.ab import structure_lines
 
-    line.end()
     for said in structure_lines(tier):
-        say(said)
+        tell(line, said)
+
+
+def tell(line: ProgressLine, said: str) -> None:
+    """Print one line in the place of the progress line."""
+    line.end()
+    say(said)
 
 
 @contextmanager
@@ -112,6 +124,7 @@ def open_workers(
     control: Path,
     treatment: Path,
     programs: Mapping[Arm, tuple[str, ...]] | None = None,
+    caches: Mapping[Arm, Path] | None = None,
 ) -> Iterator[OpenWorker]:
     """A way to start workers, whose scratch and compile caches are gone afterwards.
 
@@ -120,6 +133,7 @@ def open_workers(
         control: the control's interpreter.
         treatment: the treatment's.
         programs: what an arm runs instead of the gate's own worker.
+        caches: where an arm's compiled code outlives the gate.
     """
     import perfsuite
     from perfsuite.results.ab import Arm
@@ -143,7 +157,7 @@ def open_workers(
                     source=source,
                     log=logs / f"{tier}-{name.value}.log",
                     scratch=scratch,
-                    cache=scratch / "cache" / tier / name.value,
+                    cache=caches[name] if caches else scratch / "cache" / tier / name.value,
                     **({"program": programs[name]} if programs else {}),
                 )
             )

@@ -93,6 +93,7 @@ class Environments:
         home = self._folder / manifest.key
         if not (home / MANIFEST).is_file():
             self._build(home, manifest, asked, spec.options)
+        os.utime(home / MANIFEST)  # `perfsuite prune` leaves alone what was used lately
         return _python(home)
 
     def _resolve(self, spec: Requirements) -> tuple[tuple[str, ...], tuple[Resolved, ...]]:

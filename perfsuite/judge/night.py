@@ -9,7 +9,7 @@ from perfsuite.results.session import RunRecord, TierResult
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 _HELD = (Outcome.PASSED, Outcome.IMPROVED, Outcome.RECORDED)
-_OPEN = (Outcome.INVALID, Outcome.INCONCLUSIVE, Outcome.NO_BASELINE)
+_OPEN = (Outcome.INVALID, Outcome.INCONCLUSIVE, Outcome.NO_BASELINE, Outcome.NOT_MEASURED)
 
 
 def judge_night(records: Sequence[RunRecord]) -> Night:

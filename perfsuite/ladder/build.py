@@ -97,6 +97,7 @@ def build_tier(
     device: Device,
     *,
     exact_only: bool = False,
+    autotunes: bool = True,
     workloads: Workloads | None = None,
 ) -> BuiltTier:
     """Load a checkpoint and make a tier's changes, in the ladder's order.
@@ -108,6 +109,8 @@ def build_tier(
         checkpoint: where the weights come from, unless the tier has its own.
         device: where the pipeline will run.
         exact_only: leave out what changes precision, so that only rounding may differ from fp32.
+        autotunes: whether compiling may search for the fastest kernels, which takes most of its
+            time on an accelerator.
         workloads: what it will be asked to do; None for the checkpoint's own.
     """
     asked = workloads or checkpoint.workloads()
@@ -115,6 +118,7 @@ def build_tier(
     builder = Builder(
         torch_device=device.name,
         is_accelerator=device.is_accelerator,
+        autotunes=autotunes,
         workload=replace(asked.latency, batch_size=fewest),
     )
     gc.collect()

@@ -39,6 +39,7 @@ class Builder:
     Attributes:
         torch_device: where the pipeline will run, as torch spells it.
         is_accelerator: whether that is an accelerator.
+        autotunes: whether compiling may search for the fastest kernels.
         dtype: dtype that the weights are loaded in.
         findings: what the changes found out on the way.
         workload: that the pipeline will be asked for; None where nobody has said.
@@ -46,6 +47,7 @@ class Builder:
 
     torch_device: str
     is_accelerator: bool
+    autotunes: bool = True
     dtype: torch.dtype = torch.float32
     findings: list[Finding] = field(default_factory=list)
     workload: Workload | None = None

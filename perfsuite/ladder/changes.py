@@ -170,7 +170,8 @@ def compile_denoiser_and_decoder(builder: Builder) -> None:
 
     On a CPU max-autotune takes minutes for what the default mode does in one, at the same speed.
     """
-    mode = "max-autotune" if builder.is_accelerator else "default"
+    searches = builder.is_accelerator and builder.autotunes
+    mode = "max-autotune" if searches else "default"
     builder.family.compile(builder.pipeline, mode)
 
 

@@ -21,6 +21,7 @@ _ICONS = {
     Outcome.PASSED: "✓",
     Outcome.RECORDED: "✓",
     Outcome.IMPROVED: "▼",
+    Outcome.NOT_MEASURED: "?",
     Outcome.NO_BASELINE: "?",
     Outcome.INCONCLUSIVE: "?",
     Outcome.INVALID: "!",

@@ -65,7 +65,11 @@ def perf_tier(request: pytest.FixtureRequest, perf_run: Run) -> Iterator[BuiltTi
 
 @pytest.fixture
 def perf_measurement(
-    perf_tier: BuiltTier, perf_run: Run, benchmark: BenchmarkFixture, pytestconfig: pytest.Config
+    request: pytest.FixtureRequest,
+    perf_tier: BuiltTier,
+    perf_run: Run,
+    benchmark: BenchmarkFixture,
+    pytestconfig: pytest.Config,
 ) -> Measurement:
     """The tier's raw samples; pytest-benchmark runs the rounds and reports them too."""
     from perfsuite.measure import measure_tier
@@ -78,14 +82,18 @@ def perf_measurement(
             sampler.prepare()
             benchmark.stats.stats.update(sampler.sample())
 
-    with _session(pytestconfig).working(perf_tier.tier) as progress, quietly():
-        return measure_tier(
+    session = _session(pytestconfig)
+    part = session.timetable.part(request.node)
+    with session.working(perf_tier.tier) as progress, quietly():
+        measured = measure_tier(
             perf_tier,
             perf_run.plan,
             take_rounds=take_rounds,
             goal=perf_run.sampling_goal(perf_tier.tier),
-            progress=progress,
+            progress=session.timetable.noting(progress, part),
         )
+    session.timetable.learn(measured, part)
+    return measured
 
 
 @pytest.fixture
@@ -184,7 +192,6 @@ def _judged(request: pytest.FixtureRequest, run: Run, judge: Callable[..., Verdi
         _session(request.config).make_room()
     _start(run, row)
     with _session(request.config).working(row) as progress, quietly():
-        run.provide_references(row, progress)
         verdict = judge(row, progress)
     return _noted(verdict, request)
 

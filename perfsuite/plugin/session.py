@@ -19,11 +19,12 @@ from perfsuite.out_of_memory import is_out_of_memory, let_go
 from perfsuite.plugin.selection import IMAGES, VERDICTS, own_fixtures, tiers_of, times
 from perfsuite.plugin.tally import Ending, count
 from perfsuite.progress import Progress, ProgressLine
-from perfsuite.results.verdict import Outcome
+from perfsuite.results.verdict import Metric, Outcome
 from perfsuite.settings import Settings
 
 if TYPE_CHECKING:
     from perfsuite.ladder import BuiltTier, Tier
+    from perfsuite.plugin.timing import Timetable
     from perfsuite.session.run import Run
 
 
@@ -55,6 +56,7 @@ class MeasuringSession:
         self._line = ProgressLine(self._terminal, lambda: _finish_line(config))
         try:
             self.run = self._prepare(items, settings)
+            self.timetable = self._new_timetable(items)
         except BaseException:
             self._close_terminal()
             raise
@@ -79,6 +81,21 @@ class MeasuringSession:
             needs_baseline=any(times(item) for item in items),
             command=shlex.join(["pytest", *given]),
         )
+
+    def _new_timetable(self, items: Sequence[pytest.Item]) -> Timetable:
+        from perfsuite.plugin.timing import Timetable
+
+        return Timetable(self.run, items, self.run.settings.time_limit_s, self._tell)
+
+    def _tell(self, line: str) -> None:
+        """Print a line of its own between the tests' results."""
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            self._line.end()
+            _finish_line(self._config)
+            with _uncaptured(self._config):
+                reporter.write_line(f"perfsuite: {line}")
+                reporter.flush()
 
     @contextlib.contextmanager
     def working(self, tier: Tier) -> Iterator[Progress]:
@@ -118,6 +135,22 @@ class MeasuringSession:
             self._tested[item.nodeid].ended = True
         return done
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Leave out what there is no time for; it is not passed, and red where all must be."""
+        why = self.timetable.left_out(item)
+        if why is None:
+            return
+        from perfsuite.report.messages import describe
+
+        part = self.timetable.part(item)
+        metric = part.metric or Metric.LATENCY
+        verdict = self.run.at(part.workload).leave_out(part.tier, metric, why)
+        self.note_verdict(item.nodeid, verdict.outcome)
+        if self.run.settings.strict:
+            pytest.fail(describe(verdict), pytrace=False)
+        pytest.skip(describe(verdict))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep why a test came to no verdict."""
         tested = self._tested.get(report.nodeid)
@@ -128,13 +161,14 @@ class MeasuringSession:
         elif report.when == "setup" or tested.has_verdict:
             tested.stopped = "error"
 
-    def pytest_report_collectionfinish(self) -> str:
-        """State the root, before the first measurement."""
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """State the root and the plan, before the first measurement."""
         from perfsuite.session.subject import default_note
 
         note = default_note(self.run.settings, self.run.device)
-        places = f"perfsuite: settings, baselines and records are those of {self._root}"
-        return f"{places}\nperfsuite: {note}" if note else places
+        places = f"settings, baselines and records are those of {self._root}"
+        said = (places, note, self.timetable.plan())
+        return [f"perfsuite: {line}" for line in said if line]
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Close the record; a session that judged nothing does not end as if it had."""
@@ -142,7 +176,9 @@ class MeasuringSession:
         self._close_terminal()
         ended = all(tested.ended for tested in self._tested.values())
         try:
-            self.run.finish(complete=ended and not self._was_cut_short)
+            self.run.finish(
+                complete=ended and not self._was_cut_short, took_s=self.timetable.elapsed_s
+            )
             self._publish()
             for mirror in self.run.settings.mirrors:
                 mirror.push()

@@ -26,6 +26,7 @@ OUTCOMES = {
     Outcome.PASSED: GOOD,
     Outcome.RECORDED: GOOD,
     Outcome.IMPROVED: GOOD,
+    Outcome.NOT_MEASURED: DOUBTFUL,
     Outcome.NO_BASELINE: DOUBTFUL,
     Outcome.INCONCLUSIVE: DOUBTFUL,
     Outcome.INVALID: SPOILT,

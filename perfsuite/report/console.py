@@ -22,6 +22,7 @@ _STYLES = {
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.NO_BASELINE: "yellow",
     Outcome.NOT_CALIBRATED: "yellow",
+    Outcome.NOT_MEASURED: "yellow",
 }
 
 

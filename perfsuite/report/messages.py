@@ -126,6 +126,11 @@ def _of_baselines(reason: r.Reason) -> str | None:
 
 def _of_conditions(reason: r.Reason) -> str | None:
     match reason:
+        case r.OutOfTime(limit_s, elapsed_s, needed_s):
+            return (
+                f"no time: about {needed_s / 60:.1f} min, {elapsed_s / 60:.1f} of "
+                f"--?time-limit {limit_s / 60:.1f} min were gone and more important parts to come"
+            )
         case c.CompiledWhileSampling(graphs, arm):
             who = f"by the {arm} " if arm else ""
             return (

@@ -80,6 +80,11 @@ class Question(enum.Enum):
         return _STARTS[self]
 
     @property
+    def is_of_compilation(self) -> bool:
+        """Whether it asks how long compiling takes, so that it has to begin with an empty cache."""
+        return self is Question.COMPILE
+
+    @property
     def is_of_images(self) -> bool:
         """Whether images answer it; a gate that asks nothing of them need not make any."""
         return Metric.IMAGES in self.metrics

@@ -198,6 +198,20 @@ class FirstBaseline(CodedReason, frozen=True):
     """There was no baseline; from now on this run is the machine's own."""
 
 
+class OutOfTime(CodedReason, frozen=True):
+    """There was no time left for it.
+
+    Attributes:
+        limit_s: seconds that the session was given.
+        elapsed_s: seconds that it had taken by then.
+        needed_s: seconds that this would have taken, as predicted.
+    """
+
+    limit_s: float
+    elapsed_s: float
+    needed_s: float
+
+
 class MemoryUnknown(CodedReason, frozen=True):
     """Peak memory could not be measured."""
 
@@ -250,6 +264,7 @@ Reason = (
     | Incomparable
     | BaselineRecorded
     | FirstBaseline
+    | OutOfTime
     | CompiledWhileSampling
     | Throttled
     | SamplesDropped

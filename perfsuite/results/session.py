@@ -103,6 +103,10 @@ class RunRecord:
         host: name of the machine; None in records that are older than it.
         command: what was typed to make it; None in older records.
         confirms: the run whose regressions it measured once more; None for an ordinary one.
+        predicted_s: seconds that it was expected to take when that was first known; None where it
+            was not, and in records that are older than it.
+        took_s: seconds that it took; None until it has ended.
+        time_limit_s: seconds that it might take; None for as many as it needed.
     """
 
     schema: int
@@ -119,6 +123,9 @@ class RunRecord:
     host: str | None = None
     command: str | None = None
     confirms: str | None = None
+    predicted_s: float | None = None
+    took_s: float | None = None
+    time_limit_s: float | None = None
 
     def result(self, tier: str, workload: str | None = None) -> TierResult:
         """A tier's result at a workload; an empty one if nothing is known of it yet."""

@@ -22,6 +22,8 @@ class Outcome(str, enum.Enum):
     IMPROVED = "improved"
     NOT_CALIBRATED = "not calibrated"
     """Images were looked at; how near they should come to their references is not known."""
+    NOT_MEASURED = "not measured"
+    """Left out: there was no time for it."""
     NO_BASELINE = "no baseline"
     INCONCLUSIVE = "inconclusive"
     INVALID = "invalid"

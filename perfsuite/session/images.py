@@ -28,6 +28,7 @@ from perfsuite.results.machine import Environment
 from perfsuite.results.picture_reasons import NoPicture, ReferencesUnchecked, ReferenceTierChanged
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.storage import write_whole
+from perfsuite.workload import Workload
 
 CHEAP_PIXELS = 128 * 128
 """The reference tier is built just to check the references only for images of at most this size."""
@@ -53,7 +54,8 @@ class ImageGate:
     environment: Environment
     records: Path
     reference_verdict: Verdict | None = None
-    _own: dict[str, References] = field(default_factory=dict)
+    _own: dict[tuple[str, str], References] = field(default_factory=dict)
+    """By the tier that made them and the workload's digest: kept nowhere."""
 
     def judge_lossy(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """All images of the quality workload at the tier's thresholds."""
@@ -72,7 +74,7 @@ class ImageGate:
         if thresholds.ask_nothing:
             scores = with_distances(scores, images, references.image)
         verdict = judge_images(scores, thresholds)
-        verdict = self._finish(verdict, built, images)
+        verdict = self._finish(verdict, built, images, references)
         return self._shown(verdict, built.tier.name, images, references)
 
     def judge_exactness(self, exact: BuiltTier, progress: Progress = silent) -> Verdict:
@@ -83,7 +85,17 @@ class ImageGate:
         images = tuple(make_images(exact, workload, exactness_shots(workload), progress=progress))
         scores = references.score(images, workload, in_eight_bits=False)
         verdict = judge_images(scores, EXACT_THRESHOLDS, Metric.EXACTNESS)
-        return self._finish(verdict, exact, images)
+        return self._finish(verdict, exact, images, references)
+
+    def has_references_for(self, workload: Workload) -> bool:
+        """Whether the reference tier's images of a smaller workload have been made."""
+        return (reference_tier().name, workload.digest) in self._own
+
+    def make_references(self, fp32: BuiltTier, progress: Progress = silent) -> None:
+        """Make those of the workload that the reference tier was built for."""
+        images = make_images(fp32, fp32.quality, progress=progress)
+        key = (fp32.tier.name, fp32.workloads.quality.digest)
+        self._own[key] = references_of(images, fp32.quality)
 
     def judge_layers(self, tier: Tier, build: Build, progress: Progress = silent) -> Verdict:
         """Quantised layers of a tier against those of its exact build."""
@@ -111,12 +123,14 @@ class ImageGate:
         return self.references.versions_since(self.environment)
 
     def _finish(
-        self, verdict: Verdict, built: BuiltTier, images: tuple[GeneratedImage, ...]
+        self,
+        verdict: Verdict,
+        built: BuiltTier,
+        images: tuple[GeneratedImage, ...],
+        references: References,
     ) -> Verdict:
         """Say what all tiers share; draw what has failed."""
-        own = built.tier.reference
-        references = self._own.get(own or "", self.references)
-        if own is None:
+        if built.tier.reference is None:
             verdict = _beside_reference_tier(verdict, self.reference_verdict)
         return self._drawn(verdict, built.tier.name, images, references)
 
@@ -157,9 +171,10 @@ class ImageGate:
     def _references_of(self, built: BuiltTier, progress: Progress) -> References:
         """The checkpoint's references, or those of the method that the tier's row names."""
         name = built.tier.reference
+        key = (name or reference_tier().name, built.workloads.quality.digest)
         if name is None:
-            return self.references
-        if name not in self._own:
+            return self._own.get(key, self.references)
+        if key not in self._own:
             tier = find_tiers([name])[0]
             with build_tier(
                 tier,
@@ -169,8 +184,8 @@ class ImageGate:
                 workloads=built.workloads,
             ) as exact:
                 images = make_images(exact, exact.quality, progress=progress)
-                self._own[name] = references_of(images, exact.quality)
-        return self._own[name]
+                self._own[key] = references_of(images, exact.quality)
+        return self._own[key]
 
 
 def _beside_reference_tier(verdict: Verdict, reference: Verdict | None) -> Verdict:

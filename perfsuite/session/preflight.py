@@ -123,6 +123,7 @@ def _empty_record(settings: Settings, subject: Subject, root: Path) -> RunRecord
         ),
         None,
         host=host_name(),
+        time_limit_s=settings.time_limit_s,
     )
 
 

@@ -28,9 +28,9 @@ from perfsuite.progress import Progress, silent
 from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
 from perfsuite.results.method import Finding, Method
-from perfsuite.results.picture_reasons import NoPictures
 from perfsuite.results.reasons import (
     Incomparable,
+    Reason,
 )
 from perfsuite.results.samples import Goal, Measurement
 from perfsuite.results.session import RunRecord, TierResult, save_record
@@ -38,6 +38,7 @@ from perfsuite.results.support_reasons import Obstacle
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.images import ImageGate
 from perfsuite.session.methods import MethodGate, places_of
+from perfsuite.session.scored import judge_exactness, judge_images
 from perfsuite.session.storing import store_run
 from perfsuite.session.structure import count, judge_counts
 from perfsuite.settings import Settings
@@ -123,11 +124,14 @@ class Run:
         named = (each for each in self.siblings if each.work.name == workload)
         return self if workload is None else next(named)
 
-    def build(self, tier: Tier, *, exact_only: bool = False) -> BuiltTier:
-        """A tier's pipeline, with this run's weights and workloads; close it after use."""
-        return build_tier(
-            tier, self.checkpoint, self.device, exact_only=exact_only, workloads=self.work
-        )
+    def build(self, tier: Tier, **options: bool) -> BuiltTier:
+        """A tier's pipeline, with this run's weights and workloads; close it after use.
+
+        Args:
+            tier: the tier.
+            **options: of `build_tier`.
+        """
+        return build_tier(tier, self.checkpoint, self.device, workloads=self.work, **options)
 
     @property
     def plan(self) -> SamplingPlan:
@@ -135,17 +139,18 @@ class Run:
         return SamplingPlan(self.settings.budget_s or default_budget_s(self.device))
 
     def provide_references(self, tier: Tier, progress: Progress = silent) -> None:
-        """Make the references that are missing before a tier is built that cannot make them.
-
-        Alone on the device, since a small one has no room for fp32 beside another pipeline.
-        """
+        """Make missing references, alone on the device, before a tier that cannot make them."""
         if not self.scores_images or not self.checkpoint.has_pictures:
             return
-        self._method_gate.provide(tier, progress)
-        if self.references or self._gate or is_reference_tier(tier):
-            return
-        with self.build(reference_tier()) as fp32:
-            self.references = self._record_references(fp32, progress)
+        self.method_gate.provide(tier, progress)
+        if not is_reference_tier(tier):
+            self._need_references(progress)
+
+    def _need_references(self, progress: Progress) -> References:
+        if self.references is None:
+            with self.build(reference_tier()) as fp32:
+                self.references = self.record_references(fp32, None, progress)
+        return self.references
 
     def start_tier(self, tier: Tier) -> None:
         """Note that a tier is about to be built."""
@@ -204,13 +209,7 @@ class Run:
 
     def judge_images(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """Make the quality workload's images, judge them, and save the record."""
-        if not self.checkpoint.has_pictures:
-            why = NoPictures(self.checkpoint.name)
-            verdict = Verdict(Metric.IMAGES, Outcome.NOT_SUPPORTED, (why,))
-        elif built.tier.as_good_as is not None:
-            verdict = self._method_gate.judge(built, self.methods[built.tier.name], progress)
-        else:
-            verdict = self._image_gate(built, progress).judge_lossy(built, progress)
+        verdict = judge_images(self, built, progress)
         return self._say(self._result(built.tier.name), verdict)
 
     def judge_structure(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
@@ -229,23 +228,34 @@ class Run:
 
     def judge_exactness(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Build a tier's exact changes in fp32, judge its images, and save the record."""
-        gate = self._image_gate(None, progress)  # makes references before the tier takes memory
-        with self.build(tier, exact_only=True) as exact:
-            verdict = gate.judge_exactness(exact, progress)
+        verdict = judge_exactness(self, tier, progress)
         return self._say(self._result(tier.name), verdict)
 
     def judge_layers(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Hold a tier's quantised layers against its exact build, and save the record."""
-        verdict = self._image_gate(None, progress).judge_layers(tier, self.build, progress)
+        verdict = self.image_gate(progress).judge_layers(tier, self.build, progress)
         return self._say(self._result(tier.name), verdict)
 
-    def finish(self, *, complete: bool) -> None:
-        """Mark the record as complete, append it, and undo what preparing has set."""
+    def note_prediction(self, seconds: float) -> None:
+        """Keep how long the session was expected to take when that was first known."""
+        self._share(replace(self.record, predicted_s=seconds))
+
+    def leave_out(self, tier: str, metric: Metric, why: Reason) -> Verdict:
+        """Keep that a part was not measured."""
+        return self._say(self._result(tier), Verdict(metric, Outcome.NOT_MEASURED, (why,)))
+
+    def finish(self, *, complete: bool, took_s: float | None = None) -> None:
+        """Mark the record as complete, append it, and undo what preparing has set.
+
+        Args:
+            complete: whether the session came to its end.
+            took_s: seconds that it took; None where nobody has looked.
+        """
         self.process.close()
         if self.record.tiers:
             for run in self.siblings or (self,):
                 run._judge_together()
-            self._keep(replace(self.record, complete=complete))
+            self._keep(replace(self.record, complete=complete, took_s=took_s))
             self.history_problem = keep(entry_of_session(self.record), self.settings.history)
 
     @functools.cached_property
@@ -275,7 +285,7 @@ class Run:
             self._share(self.record.with_result(self._result(tier).with_verdict(verdict)))
 
     @functools.cached_property
-    def _method_gate(self) -> MethodGate:
+    def method_gate(self) -> MethodGate:
         """What holds pictures of methods against those of the methods that they stand in for."""
         return MethodGate(
             self.checkpoint,
@@ -292,28 +302,21 @@ class Run:
         """Folder of failure pictures."""
         return self.settings.out / "runs" / self.record.run_id / (self.matrix_name or "")
 
-    def _image_gate(self, built: BuiltTier | None, progress: Progress) -> ImageGate:
+    def image_gate(self, progress: Progress) -> ImageGate:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""
         if self._gate is None:
-            references = self.references or self._record_references(built, progress)
-            records = self.settings.out / "runs"
-            self._gate = ImageGate(
-                references, self.calibration, self._pictures, self.environment, records
-            )
+            found = (self._need_references(progress), self.calibration, self._pictures)
+            self._gate = ImageGate(*found, self.environment, self.settings.out / "runs")
         return self._gate
 
-    def _record_references(self, built: BuiltTier | None, progress: Progress) -> References:
-        if built is None or not is_reference_tier(built.tier):
-            with self.build(reference_tier()) as fp32:
-                return self._record_references(fp32, progress)
+    def record_references(
+        self, fp32: BuiltTier, folder: Path | None, progress: Progress
+    ) -> References:
+        """Make the quality workload's images with fp32 and store them; None: among the records."""
         name = labelled(self.checkpoint.name, self.work.quality_label)
-        folder = self.settings.out / "references" / self.environment.hardware.images_key / name
-        return self.record_references(built, folder, progress)
-
-    def record_references(self, fp32: BuiltTier, folder: Path, progress: Progress) -> References:
-        """Make the quality workload's images with fp32 and store them as references."""
+        own = self.settings.out / "references" / self.environment.hardware.images_key / name
         return record_references(
-            folder,
+            folder or own,
             checkpoint=self.checkpoint.name,
             identity=self.record.identity,
             workload=fp32.quality,

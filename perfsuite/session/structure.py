@@ -75,7 +75,10 @@ def judge_counts(
 
 
 def _folder(settings: Settings) -> Path | None:
-    """Where counts without a baseline are recorded; None if nowhere."""
+    """Where counts without a baseline are recorded; None if nowhere.
+
+    Counts belong to versions of libraries, so that there are first ones after every upgrade.
+    """
     if settings.update is not None:
         return settings.baselines
-    return settings.out / "baselines" if settings.missing == "record" else None
+    return settings.out / "baselines" if settings.missing in ("record", "once") else None

@@ -12,6 +12,7 @@ from perfsuite.ab.block import Work
 from perfsuite.ab.images import ArmImages
 from perfsuite.ab.plan import GatePlan
 from perfsuite.ab.session import with_hello
+from perfsuite.device import CpuDevice
 from perfsuite.images.generate import GeneratedImage
 from perfsuite.ladder import find_tiers
 from perfsuite.results.ab import (
@@ -105,7 +106,12 @@ def plan(out: Path, *tiers: str, budget_s: float = 40.0) -> GatePlan:
     request = Build("", "pocket", WORK, WORK, "cpu", 1)
     work = Work(request, (1,), budget_s / 4, usable_cores=2, threads=1, fewest_pairs=2)
     return GatePlan(
-        find_tiers(names), work, ArmImages(WORK, None, None), gate_record(wanted=names), out
+        find_tiers(names),
+        work,
+        ArmImages(WORK, None, None),
+        gate_record(wanted=names),
+        CpuDevice(),
+        out,
     )
 
 

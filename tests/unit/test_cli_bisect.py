@@ -6,6 +6,7 @@ The arms are fakes whose latency depends on which version their environment real
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +25,7 @@ from perfsuite.environments.spec import Requirements
 from perfsuite.environments.versions import installed_version
 from perfsuite.errors import EnvironmentBroken, OutputError
 from perfsuite.page.publish import SUMMARY_VARIABLE
-from perfsuite.results.ab import ArmFacts, save_gate
+from perfsuite.results.ab import Arm, ArmFacts, save_gate
 from perfsuite.results.bisection import Answer, Bisected, BisectRecord
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.verdict import Metric, Outcome, Verdict
@@ -32,6 +33,8 @@ from perfsuite.storage import read_json
 from tests.unit.ab_samples import Opener, gate_record, tier, wheel
 
 FIRST_BAD = "1.3"
+CACHES: list[dict[Arm, Path] | None] = []
+"""Of every gate that was opened, where compiled code is kept."""
 
 
 @pytest.fixture
@@ -53,8 +56,13 @@ def index(quick: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return 1.3 if installed_version(python, "tiny") >= FIRST_BAD else 1.0
 
     @contextlib.contextmanager
-    def open_fakes(plan: object, control: Path, treatment: Path) -> Iterator[Opener]:
+    def open_fakes(
+        plan: object, control: Path, treatment: Path, caches: dict[Arm, Path] | None = None
+    ) -> Iterator[Opener]:
+        CACHES.append(caches)
         yield Opener(seconds_in(control), seconds_in(treatment))
+
+    CACHES.clear()
 
     monkeypatch.setattr(cli_bisect, "open_workers", open_fakes)
     return f"--no-index --find-links {wheels}"
@@ -88,9 +96,22 @@ def test_the_planted_version_is_found(index: str, tmp_path: Path) -> None:
     issue = (tmp_path / "issue.md").read_text()
     assert issue.startswith("### tiny 1.3 is the first bad version")
     assert f'--bad "{index} tiny==1.4" --tier bf16 --metric latency' in issue
+    assert re.search(r"5 gates; how long they take .* up to \d+ min for 5 gates in all", said)
+    # The good end is compiled once; the last gate finds both arms' compiled code.
+    kept = [each for each in CACHES if each is not None]
+    assert len({each[Arm.CONTROL] for each in kept[:-1]}) == 1
+    assert kept[0][Arm.CONTROL] == kept[0][Arm.TREATMENT]
+    assert kept[-1][Arm.TREATMENT] in [each[Arm.TREATMENT] for each in kept[:-1]]
     # Four installed; a second search finds all of them there.
     assert len(list(tmp_path.glob(".perfsuite/envs/*/environment.json"))) == 4
     assert "building" not in bisect(*ends, *ASKED).output
+
+
+def test_compiled_code_is_not_kept_where_compiling_is_what_is_asked_about(index: str) -> None:
+    ends = ("--good", f"{index} tiny==1.0", "--bad", f"{index} tiny==1.1")
+    bisect(*ends, "--tier", "compile", "--metric", "compile")
+    assert CACHES
+    assert set(CACHES) == {None}
 
 
 def test_ends_that_are_equal_are_not_searched(index: str) -> None:
@@ -177,7 +198,7 @@ def test_ctrl_c_keeps_what_was_tried(
     index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def interrupted(*_: object) -> Iterator[Opener]:
+    def interrupted(*_: object, **__: object) -> Iterator[Opener]:
         raise KeyboardInterrupt
         yield Opener()
 

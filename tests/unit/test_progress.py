@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from perfsuite.progress import PATIENCE_S, ProgressLine
+from perfsuite.progress import PATIENCE_S, ProgressLine, duration
 
 
 class Terminal(io.StringIO):
@@ -147,3 +147,10 @@ def test_ending_takes_the_line_away() -> None:
     line.end()
     erase_line = "\x1b[2K"
     assert erase_line in terminal.getvalue()[shown:]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(40.4, "40 s"), (100.0, "2 min"), (5000.0, "83 min"), (9000.0, "2.5 h")]
+)
+def test_durations_for_people(seconds: float, said: str) -> None:
+    assert duration(seconds) == said

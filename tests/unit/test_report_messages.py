@@ -40,6 +40,7 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     r.NoBaseline("cpu-epyc"): ("cpu-epyc", "perfsuite record --runs 5"),
     r.BaselineLost("new", "old", "20261125T0000"): ("run 20261125T0000", "old", "new", "record"),
     r.BaselineLost("key", "key", "20261125T0000"): ("run 20261125T0000", "is gone", "record"),
+    r.OutOfTime(1800.0, 900.0, 600.0): ("10.0 min", "15.0 of", "--perf-time-limit 30.0 min"),
     r.TierNotInBaseline("int8"): ("'int8'", "--perf-update"),
     r.Incomparable("probe", "v2", "v1"): ("probe v2", "v1", "--perf-update"),
     r.BaselineRecorded("baselines/x.json", added=False): ("new baseline in baselines/x.json",),

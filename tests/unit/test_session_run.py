@@ -69,7 +69,15 @@ def baseline_of(runs: dict[str, LatencySamples]) -> Baseline:
 def started(folder: Path, baseline: Baseline | None, **settings: object) -> Run:
     empty: Any = None
     given: Any = SimpleNamespace(
-        **({"out": folder / "local", "baselines": folder / "baselines", "update": None} | settings)
+        **(
+            {
+                "out": folder / "local",
+                "baselines": folder / "baselines",
+                "update": None,
+                "history": None,
+            }
+            | settings
+        )
     )
     known = record()
     policy = replace(known.policy, assumed=Assumption(ERROR / math.sqrt(2), 28))

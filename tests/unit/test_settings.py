@@ -120,6 +120,13 @@ BAD_VALUES = [
     ("tiers", [1], "takes names, separated by commas"),
     ("baselines", "", "takes a name"),
     ("update", "overwrite", "takes replace, add"),
+    ("exactness", "none", "takes reduced, full"),
+    ("time-limit", "0", "takes a time such as 90s, 30m or 2h"),
+    ("time-limit", "-1", "takes a time such as 90s, 30m or 2h"),
+    ("time-limit", "soon", "takes a time such as 90s, 30m or 2h"),
+    ("time-limit", "1d", "takes a time such as 90s, 30m or 2h"),
+    ("time-limit", "", "takes a time such as 90s, 30m or 2h"),
+    ("time-limit", True, "takes a time such as 90s, 30m or 2h"),
     ("missing", "ignore", "takes record, once, skip, fail"),
     ("missing", ["record"], "takes record, once, skip, fail"),
     ("tolerance", "0", "above 0 and up to 1, such as 0.05"),
@@ -288,3 +295,21 @@ def test_ci_alone_requires_no_baseline(tmp_path: Path, monkeypatch: pytest.Monke
 def test_valid_toml_of_the_wrong_shape_is_one_line_too(text: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
     assert "pyproject.toml" in refusal({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("90", 90.0), ("90s", 90.0), ("30m", 1800.0), ("1.5h", 5400.0)]
+)
+def test_a_time_limit_takes_seconds_minutes_and_hours(
+    given: str, seconds: float, tmp_path: Path
+) -> None:
+    assert resolve_settings({"time-limit": given}, tmp_path).time_limit_s == seconds
+
+
+def test_a_folder_behind_a_url_is_a_copy_under_the_project(tmp_path: Path) -> None:
+    settings = resolve_settings({"out": "memory://perf/out"}, tmp_path)
+    assert settings.out.is_relative_to(tmp_path / ".perfsuite" / "mirror")
+    assert [(each.url, each.folder) for each in settings.mirrors] == [
+        ("memory://perf/out", settings.out)
+    ]
+    assert settings.baselines == tmp_path / "baselines"
