@@ -248,9 +248,9 @@ def publish(document: Document, markdown: Path | None) -> None:
 
     What cannot be written is a warning: the verdict stands.
     """
-    from perfsuite.report.markdown import render_markdown
+    from perfsuite.report.markdown import MOST_BYTES, render_markdown
 
-    for warning in publish_markdown(render_markdown(document), markdown):
+    for warning in publish_markdown(render_markdown(document, limit=MOST_BYTES), markdown):
         say(f"warning: {warning}")
 
 

@@ -124,7 +124,7 @@ def gate_part(record: GateRecord, folder: Path, album: Album) -> GatePart:
     def galleries(tier: TierGate) -> tuple[Gallery, ...]:
         arms = ((Arm.CONTROL, tier.control_images), (Arm.TREATMENT, tier.treatment_images))
         found = [
-            album.gallery(f"{tier.tier}, {arm.value}", each.images, folder, longest)
+            album.gallery(f"{tier.tier}, {arm.value}", tier.tier, each.images, folder, longest)
             for arm, each in arms
             if each is not None
         ]

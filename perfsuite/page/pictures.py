@@ -41,7 +41,8 @@ class Gallery:
     """A tier's images.
 
     Attributes:
-        label: names the tier.
+        label: names it: a tier, with its workload or its arm.
+        tier: whose colour it has.
         references: number of the references' sheet in the page.
         images: of the tier's.
         differences: of the maps'.
@@ -54,6 +55,7 @@ class Gallery:
     """
 
     label: str
+    tier: str
     references: int
     images: int
     differences: int
@@ -81,12 +83,13 @@ class Album:
     _numbers: dict[Path, int] = field(default_factory=dict)
 
     def gallery(
-        self, label: str, evidence: ImageEvidence | None, folder: Path, longest: int
+        self, label: str, tier: str, evidence: ImageEvidence | None, folder: Path, longest: int
     ) -> Gallery | None:
         """A tier's images; None where they were not kept, or cannot be shown.
 
         Args:
-            label: names the tier.
+            label: names it.
+            tier: whose images they are.
             evidence: scores with their sheets.
             folder: of the record.
             longest: pixels of an image's longer side.
@@ -104,6 +107,7 @@ class Album:
         columns = max(1, sheets.columns)
         return Gallery(
             label,
+            tier,
             references,
             images,
             differences,

@@ -115,7 +115,8 @@ def _gallery(result: TierResult, record: RunRecord, folder: Path, album: Album) 
     verdict = result.verdict(Metric.IMAGES)
     work = result.quality_workload or record.quality_workload
     longest = max(work.width, work.height)
-    return album.gallery(result.label, verdict.images if verdict else None, folder, longest)
+    evidence = verdict.images if verdict else None
+    return album.gallery(result.label, result.tier, evidence, folder, longest)
 
 
 def _command(record: RunRecord) -> str:

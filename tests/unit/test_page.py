@@ -21,7 +21,7 @@ from perfsuite.page.build import build_page
 from perfsuite.page.publish import publish_page
 from perfsuite.page.render import render_page, write_page
 from perfsuite.results.method import Finding
-from perfsuite.results.session import RunRecord, TierResult
+from perfsuite.results.session import RunRecord, TierResult, save_record
 from tests.unit.page_records import bisection, gate, session
 from tests.unit.samples import environment, record
 
@@ -68,6 +68,24 @@ def test_a_session_is_shown_whole(tmp_path: Path) -> None:
     said = text_of(tmp_path)
     for wanted in ("AMD EPYC", "torch 2.13.0", "pytest -m perf tests/perf", "use_mixed_mm", "MDE"):
         assert wanted in said
+
+
+def test_workloads_stand_apart(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    tiers = [
+        dataclasses.replace(tier, workload=name)
+        for name in ("default", "portrait")
+        for tier in made.tiers
+    ]
+    save_record(dataclasses.replace(made, tiers=tuple(tiers)), tmp_path)
+    page = build_page(records(tmp_path))
+    parts = page.shown[0].part.workloads  # type: ignore[union-attr]
+    assert [part.name for part in parts] == ["default", "portrait"]
+    assert [(gallery.label, gallery.tier) for gallery in parts[1].galleries] == [
+        ("fp32-portrait", "fp32"),
+        ("sdpa-portrait", "sdpa"),
+    ]
+    assert "Workload portrait" in text_of(tmp_path)
 
 
 def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
