@@ -1,7 +1,7 @@
 """Reuse of a denoiser's features from step to step: DeepCache.
 
 X. Ma, G. Fang, X. Wang, 'DeepCache: Accelerating Diffusion Models for Free', CVPR 2024, as the
-authors' package `DeepCache` has it; docs/decisions/0007-deepcache.md says why that one.
+authors' package `DeepCache` has it; docs/decisions/0008-deepcache.md says why that one.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from perfsuite.report.numbers import format_value
 from perfsuite.report.structure_messages import say_structure
+from perfsuite.results import again_reasons as g
 from perfsuite.results import condition_reasons as c
 from perfsuite.results import method_reasons as m
 from perfsuite.results import picture_reasons as p
@@ -214,6 +215,18 @@ def _of_pictures(reason: r.Reason) -> str | None:
 
 def _of_methods(reason: r.Reason) -> str | None:
     match reason:
+        case g.Bimodal(ssim, again, between_db):
+            both = " and ".join("none" if each is None else f"{each:.4f}" for each in (ssim, again))
+            return (
+                f"bimodal: a fresh process makes another image, and makes it again (SSIM {both}, "
+                f"{between_db:.1f} dB between them); judged by the worse"
+            )
+        case g.SameAgain():
+            return "a fresh process makes the same image"
+        case g.Unstable(between_db):
+            return f"one process makes two images of it ({between_db:.1f} dB between them)"
+        case g.NotMadeAgain(problem):
+            return f"not made once more in a fresh process: {problem}"
         case m.FloorsMissed(checks):
             return f"not as good: {', '.join(say_floor(each) for each in checks)}"
         case m.FloorsOpen(checks):

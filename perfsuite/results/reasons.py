@@ -6,6 +6,7 @@ The wording stands in `perfsuite.report.messages`, in one place. In JSON a reaso
 
 from __future__ import annotations
 
+from perfsuite.results.again_reasons import Bimodal, NotMadeAgain, SameAgain, Unstable
 from perfsuite.results.condition_reasons import (
     BusyElsewhere,
     CompiledWhileSampling,
@@ -291,6 +292,10 @@ Reason = (
     | BlockUnfinished
     | TooFewStarts
     | NoStartMeasured
+    | Bimodal
+    | NotMadeAgain
+    | SameAgain
+    | Unstable
     | ContentUnscored
     | FloorsMissed
     | FloorsOpen

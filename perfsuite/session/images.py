@@ -2,7 +2,8 @@
 
 Order of events for a tier: its images are made, looked at without a reference, scored against the
 references, and held at the tier's thresholds. Before any tier is blamed, the reference tier itself
-is held against its own references. Nothing is ever made a second time.
+is held against its own references. What fails is made once more in a fresh process, which tells two
+stable answers apart from damage and never changes a verdict for the better.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ from pathlib import Path
 from perfsuite.errors import OutputError
 from perfsuite.images.calibration import thresholds_of
 from perfsuite.images.generate import GeneratedImage, generate
-from perfsuite.images.references import References, exactness_shots, references_of
+from perfsuite.images.references import (
+    References,
+    encode_png,
+    exactness_shots,
+    references_of,
+)
 from perfsuite.images.scoring import Build, make_images, score_quantised, with_distances
 from perfsuite.images.shown import with_sheets
 from perfsuite.judge.images import EXACT_THRESHOLDS, judge_images, judge_reference_tier
@@ -27,6 +33,7 @@ from perfsuite.results.images import Calibration, ImageEvidence
 from perfsuite.results.machine import Environment
 from perfsuite.results.picture_reasons import NoPicture, ReferencesUnchecked, ReferenceTierChanged
 from perfsuite.results.verdict import Metric, Outcome, Verdict
+from perfsuite.session.again import try_again
 from perfsuite.storage import write_whole
 from perfsuite.workload import Workload
 
@@ -67,6 +74,7 @@ class ImageGate:
         scores = references.score(images, workload)
         if is_reference_tier(built.tier):
             verdict = judge_reference_tier(scores, self._versions())
+            verdict = self._once_more(verdict, built, images, references)
             drawn = self._drawn(verdict, built.tier.name, images, references)
             self.reference_verdict = self._shown(drawn, built.tier.name, images, references)
             return self.reference_verdict
@@ -132,6 +140,7 @@ class ImageGate:
         """Say what all tiers share; draw what has failed."""
         if built.tier.reference is None:
             verdict = _beside_reference_tier(verdict, self.reference_verdict)
+        verdict = self._once_more(verdict, built, images, references)
         return self._drawn(verdict, built.tier.name, images, references)
 
     def _drawn(
@@ -149,8 +158,33 @@ class ImageGate:
             write_whole(path, _picture(verdict, verdict.images, tier, images, references))
         except OutputError as error:
             return replace(verdict, notes=(*verdict.notes, NoPicture(error.problem)))
-        shown = str(path.relative_to(self.records))
-        return replace(verdict, images=replace(verdict.images, pictures=(shown,)))
+        shown = (str(path.relative_to(self.records)), *verdict.images.pictures)
+        return replace(verdict, images=replace(verdict.images, pictures=shown))
+
+    def _once_more(
+        self,
+        verdict: Verdict,
+        built: BuiltTier,
+        images: tuple[GeneratedImage, ...],
+        references: References,
+    ) -> Verdict:
+        """Of a failure, what a fresh process makes of the worst image; it never makes it better."""
+        if verdict.outcome is not Outcome.REGRESSED or verdict.images is None:
+            return verdict
+        evidence, image = verdict.images, _worst(verdict.images, images)
+        exact = verdict.metric is Metric.EXACTNESS
+        found = try_again(built, image, references, exact_only=exact)
+        verdict = replace(verdict, notes=(*verdict.notes, found.reason))
+        if found.other is None:
+            return verdict
+        path = self._picture_path(verdict, built.tier.name, images)
+        path = path.with_name(f"{path.stem}-again.png")
+        try:
+            write_whole(path, encode_png(found.other.pixels))
+        except OutputError as error:
+            return replace(verdict, notes=(*verdict.notes, NoPicture(error.problem)))
+        shown = (str(path.relative_to(self.records)),)
+        return replace(verdict, images=replace(evidence, pictures=shown))
 
     def _shown(
         self,

@@ -14,6 +14,7 @@ from perfsuite.libraries import import_libraries, quietly
 from perfsuite.measure import sampling
 from perfsuite.measure.conditions import FakeWatch
 from perfsuite.page.publish import SUMMARY_VARIABLE
+from perfsuite.session import again
 from perfsuite.workload import Workload
 
 
@@ -45,6 +46,8 @@ def quick(libraries: None, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     something else.
     """
     monkeypatch.setattr(sampling, "watch_for", lambda device: FakeWatch())
+    # A fresh process does not know 'quick', and takes seconds to find that out.
+    monkeypatch.setattr(again, "make_again", lambda *_, **__: again.MadeAgain(problem="in a test"))
     monkeypatch.delenv("CI", raising=False)  # where it is true, what is inconclusive fails
     pocket = find_checkpoint("pocket")
     work = Workload(("A fox in the snow",), (0,), 2, 5.0, 64, 64)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from perfsuite.report.messages import say, say_all, threshold_name
+from perfsuite.results import again_reasons as g
 from perfsuite.results import condition_reasons as c
 from perfsuite.results import method_reasons as m
 from perfsuite.results import picture_reasons as p
@@ -85,6 +86,10 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
     r.BlockUnfinished(): ("not finished",),
     r.TooFewStarts(): ("two starts",),
     r.NoStartMeasured("cold compile"): ("cold compile",),
+    g.Bimodal(0.958, 0.986, 27.8): ("bimodal", "0.9580 and 0.9860", "27.8 dB", "the worse"),
+    g.SameAgain(): ("the same image",),
+    g.Unstable(31.0): ("two images", "31.0 dB"),
+    g.NotMadeAgain("no room"): ("fresh process: no room",),
     m.FloorsMissed((BLURRED,)): ("sharpness 0.40x", "at least 0.67x"),
     m.FloorsOpen((BLURRED,)): ("from so few pictures", "sharpness"),
     m.ContentUnscored(("CLIP is not there",)): ("asked for", "CLIP is not there"),
