@@ -26,7 +26,7 @@ from training.pocket import OutputTaken, prepare
 from training.teacher import Teacher
 
 POCKET = Path("perfsuite/checkpoints/pocket")
-STEPS = {"lcm": 1200, "ssd": 2000}
+STEPS = {"lcm": 600, "ssd": 900}
 
 
 def new_stage(kind: str, teacher: Teacher, batch: int) -> ConsistencyStage | CompressionStage:
