@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
+from perfsuite.report.method_messages import say_compared, say_method, say_support
 from perfsuite.report.numbers import format_value
 from perfsuite.report.structure_messages import say_structure
-from perfsuite.results import again_reasons as g
 from perfsuite.results import condition_reasons as c
-from perfsuite.results import method_reasons as m
 from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
-from perfsuite.results import support_reasons as s
 from perfsuite.results.images import ThresholdCheck
-from perfsuite.results.pictures import Comparison, FloorCheck, PictureEvidence
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 PYTEST, COMMAND = "--perf-", "--"
@@ -33,9 +30,9 @@ def say(reason: r.Reason, flag: str = PYTEST) -> str:
         _of_baselines,
         _of_conditions,
         _of_pictures,
-        _of_methods,
+        say_method,
         _of_gates,
-        _of_support,
+        say_support,
         say_structure,
     )
     for words in rooms:
@@ -55,26 +52,6 @@ def say_check(check: ThresholdCheck | p.Missed) -> str:
     form = ".1f" if check.metric.endswith("_db") else ".5f"
     sign = ">=" if check.value >= check.threshold else "below"
     return f"{threshold_name(check.metric)} {check.value:{form}} {sign} {check.threshold:{form}}"
-
-
-def say_floor(check: FloorCheck) -> str:
-    """What was found in one quality: 'sharpness 0.93x (0.90 to 0.97)', with what is asked."""
-    floor, (low, high) = check.floor, check.interval
-    form: Callable[[float], str] = {
-        Comparison.SHARE: lambda value: f"{value:.0%}",
-        Comparison.RATIO: lambda value: f"{value:.2f}x",
-        Comparison.DIFFERENCE: lambda value: f"{value:+.2f}",
-    }[floor.comparison]
-    bounds = [f"at least {form(floor.low)}"] if floor.low is not None else []
-    bounds += [f"at most {form(floor.high)}"] if floor.high is not None else []
-    asked = "" if check.holds else f", asked for {' and '.join(bounds)}"
-    return f"{floor.quality.value} {form(check.value)} ({form(low)} to {form(high)}{asked})"
-
-
-def say_compared(evidence: PictureEvidence) -> str:
-    """All qualities of a method's pictures in one line."""
-    said = ", ".join(say_floor(check) for check in evidence.checks)
-    return f"pictures beside {evidence.reference}'s, {len(evidence.scores)} pairs: {said}"
 
 
 def threshold_name(metric: str) -> str:
@@ -213,40 +190,6 @@ def _of_pictures(reason: r.Reason) -> str | None:
     return None
 
 
-def _of_methods(reason: r.Reason) -> str | None:
-    match reason:
-        case g.Bimodal(ssim, again, between_db):
-            both = " and ".join("none" if each is None else f"{each:.4f}" for each in (ssim, again))
-            return (
-                f"bimodal: a fresh process makes another image, and makes it again (SSIM {both}, "
-                f"{between_db:.1f} dB between them); judged by the worse"
-            )
-        case g.SameAgain():
-            return "a fresh process makes the same image"
-        case g.Unstable(between_db):
-            return f"one process makes two images of it ({between_db:.1f} dB between them)"
-        case g.NotMadeAgain(problem):
-            return f"not made once more in a fresh process: {problem}"
-        case m.FloorsMissed(checks):
-            return f"not as good: {', '.join(say_floor(each) for each in checks)}"
-        case m.FloorsOpen(checks):
-            said = ", ".join(say_floor(each) for each in checks)
-            return f"cannot be told from so few pictures: {said}: make more of them"
-        case m.ContentUnscored(unavailable):
-            why = "; ".join(unavailable) or "the prompts name nothing that it knows"
-            return f"nothing scores whether pictures show what was asked for: {why}"
-        case m.NotReproduced(psnr_db, at_least_db, prompt, seed):
-            return (
-                f"the method does not make its own pictures again: {psnr_db:.1f} dB below "
-                f"{at_least_db:.1f} dB for '{prompt}', seed {seed}"
-            )
-        case m.OwnPicturesRecorded(folder):
-            return f"its pictures are kept in {folder}; later sessions have to make them again"
-        case m.TooFewPairs(pairs, needed):
-            return f"{pairs} pictures are too few to judge a method by: {needed} would do"
-    return None
-
-
 def _of_gates(reason: r.Reason) -> str | None:
     match reason:
         case r.RunsDiffer(tolerance, what):
@@ -268,25 +211,6 @@ def _of_gates(reason: r.Reason) -> str | None:
             return "fewer than two starts of both arms"
         case r.NoStartMeasured(what):
             return f"no start gave a {what} to judge"
-    return None
-
-
-def _of_support(reason: r.Reason) -> str | None:
-    match reason:
-        case s.NeedsPackage(package, extra):
-            mend = f"'perfsuite[{extra}]'" if extra else package
-            return f"{package} is not installed: pip install {mend}"
-        case s.NeedsHardware(needed):
-            return f"it needs {needed}"
-        case s.NeedsLibrary(library, lacks):
-            return f"{library} has no {lacks}"
-        case s.NeedsMemory(needed_bytes, free_bytes):
-            return (
-                f"it is planned to need {needed_bytes / 1e9:.1f} GB of memory; on the device "
-                f"{free_bytes / 1e9:.1f} GB are free: --?size and --?batch make it smaller"
-            )
-        case s.NoCounterpart(checkpoint, method):
-            return f"no weights for {method} are known of checkpoint '{checkpoint}'"
     return None
 
 

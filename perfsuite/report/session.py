@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from perfsuite.report.messages import say, say_all, say_compared
+from perfsuite.report.messages import say, say_all
+from perfsuite.report.method_messages import say_compared
 from perfsuite.report.numbers import (
     ABSENT,
     format_bytes,
