@@ -140,6 +140,7 @@ class MeasuringSession:
         """Leave out what there is no time for; it is not passed, and red where all must be."""
         why = self.timetable.left_out(item)
         if why is None:
+            self.timetable.begin(item)
             return
         from perfsuite.report.messages import describe
 

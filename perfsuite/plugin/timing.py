@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -92,6 +92,15 @@ class Timetable:
             return None
         return OutOfTime(self.limit_s, self.elapsed_s, self._seconds([part]))
 
+    def begin(self, item: pytest.Item) -> None:
+        """Note that a test is about to run: its tier's pipeline will be there for the next ones."""
+        part = self._parts.get(item.nodeid)
+        if part is not None:
+            self._forecasts = {
+                name: known.begun(part) if name == part.workload else replace(known, live=None)
+                for name, known in self._forecasts.items()
+            }
+
     def noting(self, progress: Progress, part: Part) -> Progress:
         """Progress on a tier's samples that learns from the first image how long the rest takes."""
         begun: list[float] = []
@@ -107,18 +116,17 @@ class Timetable:
 
     def learn(self, measurement: Measurement, part: Part) -> None:
         """Predict anew from a tier's samples."""
-        self._know(part, pace_of(measurement))
+        self._know(part, pace_of(measurement), self._following(part)[1:])
 
     def _learn_from_first(self, first_s: float, part: Part) -> None:
         """The first image of a compiled tier holds its compilation, and tells nothing else."""
         paces = self._forecasts[part.workload].paces
         if not paces.is_compiled(part.tier) and paces.known.get(part.tier) is None:
-            self._know(part, Pace(image_s=first_s))
+            self._know(part, Pace(image_s=first_s), self._following(part))
 
-    def _know(self, part: Part, pace: Pace) -> None:
+    def _know(self, part: Part, pace: Pace, coming: Sequence[Part]) -> None:
         forecast = self._forecasts[part.workload]
         self._forecasts[part.workload] = forecast.knowing(part.tier, pace)
-        coming = [each for each in self._following(part) if each != part]
         predicted_s = self.elapsed_s + self._seconds(self._kept(coming))
         if self._said_s is None:
             self.run.note_prediction(predicted_s)

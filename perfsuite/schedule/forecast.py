@@ -68,6 +68,7 @@ class Forecast:
         exact: images of the exactness stage.
         makes_references: whether the references are still to be made.
         held_apart: whether the exactness stage makes references of its own first.
+        live: the tier whose pipeline is built; None if there is none.
     """
 
     paces: Paces
@@ -76,36 +77,43 @@ class Forecast:
     exact: ScoredImages
     makes_references: bool = False
     held_apart: bool = False
+    live: str | None = None
+
+    def begun(self, part: Part) -> Forecast:
+        """The same once a part is under way: what is done for the first of its kind is done."""
+        first = self.paces.ladder[0].tier
+        return replace(
+            self,
+            live=None if _builds_its_own(part) else part.tier,
+            makes_references=self.makes_references and not _scores(part) and part.tier == first,
+            held_apart=self.held_apart and part.metric is not Metric.EXACTNESS,
+        )
 
     def knowing(self, tier: str, pace: Pace) -> Forecast:
         """The same with what has become known of a tier."""
         return replace(self, paces=self.paces.knowing(tier, pace))
 
     def seconds(self, parts: Sequence[Part]) -> float:
-        """Seconds of some parts, in their order, with all that is done for them.
+        """Seconds of some parts of one workload, in their order, with all that is done for them.
 
         A pipeline is built once for parts of one tier that follow each other. Parts of no tier, and
         of tiers that are not registered, count for nothing.
         """
-        total = 0.0
-        live: tuple[str, str | None] | None = None
+        total, live = 0.0, self.live
         references, apart = self.makes_references, self.held_apart
         ladder = {work.tier for work in self.paces.ladder}
         for part in [each for each in parts if each.tier in ladder]:
-            scores = part.metric not in (None, Metric.LATENCY, Metric.STRUCTURE)
-            if scores and references:
+            if _scores(part) and references:
                 total += self._references_s(part)
                 references = False
             if part.metric is Metric.EXACTNESS and apart:
                 calls = self.scored.images * self.exact.cost
                 total += self._reference_tier_s(calls) + self.paces.assumed.build_s
                 apart = False
-            own = (part.tier, part.workload)
-            builds_its_own = part.metric in (Metric.EXACTNESS, Metric.LAYERS)
-            if not builds_its_own and own != live:
+            if not _builds_its_own(part) and part.tier != live:
                 pace = self.paces.of(part.tier)
                 total += (pace.build_s or 0.0) + (pace.compile_s or 0.0)
-                live = own
+                live = part.tier
             total += self._own_s(part)
         return total
 
@@ -136,3 +144,11 @@ class Forecast:
     def _reference_tier_s(self, calls: float) -> float:
         """So many calls of the reference tier: no exact build is slower."""
         return (self.paces.of(self.paces.ladder[0].tier).image_s or 0.0) * calls
+
+
+def _scores(part: Part) -> bool:
+    return part.metric not in (None, Metric.LATENCY, Metric.STRUCTURE)
+
+
+def _builds_its_own(part: Part) -> bool:
+    return part.metric in (Metric.EXACTNESS, Metric.LAYERS)

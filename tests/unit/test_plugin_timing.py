@@ -114,8 +114,8 @@ def test_the_first_image_tells_how_long_the_rest_takes(session: Session) -> None
     session.now = 60.0
     progress("warm-up", 1, 12)
     progress("warm-up", 2, 12)
-    assert session.said == ["about 15 min in all by fp32, 14 min to go"]
-    assert session.run.predicted == [15 * 60.0]
+    assert session.said == ["about 23 min in all by fp32, 22 min to go"]
+    assert session.run.predicted == [23 * 60.0]
 
 
 def test_the_plan_says_what_there_is_no_time_for(

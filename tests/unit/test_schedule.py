@@ -28,9 +28,18 @@ def forecast(
     known: dict[str, Pace],
     assumed: Assumptions = PLAIN,
     exact: ScoredImages = ScoredImages(4, 4 / 30 / 4),  # noqa: B008
-    **made: bool,
+    *,
+    makes_references: bool = False,
+    held_apart: bool = False,
 ) -> Forecast:
-    return Forecast(paces(known, assumed), Sampling(60.0), ScoredImages(12, 1.0), exact, **made)
+    return Forecast(
+        paces(known, assumed),
+        Sampling(60.0),
+        ScoredImages(12, 1.0),
+        exact,
+        makes_references,
+        held_apart,
+    )
 
 
 def six_tiers() -> list[Part]:
@@ -105,6 +114,18 @@ def test_references_are_made_once_by_whoever_scores_first() -> None:
     assert missing.seconds(parts) - there.seconds(parts) == pytest.approx(13 * 2.0)
     alone = parts[1:]
     assert missing.seconds(alone) - there.seconds(alone) == pytest.approx(13 * 2.0 + 10.0)
+
+
+def test_what_is_built_or_made_already_is_not_counted_again() -> None:
+    parts = [Part("compile", Metric.IMAGES), Part("compile", Metric.EXACTNESS)]
+    known = {"fp32": Pace(1.0), "compile": Pace(1.0, 10.0, 700.0)}
+    before = forecast(known, makes_references=True, held_apart=True)
+    under_way = before.begun(Part("compile", Metric.LATENCY))
+    # 13 images of references with their build; the pipeline with its compilation.
+    gone = 13 * 1.0 + 10.0 + 10.0 + 700.0
+    assert before.seconds(parts) - under_way.seconds(parts) == pytest.approx(gone)
+    assert under_way.begun(parts[1]).live is None
+    assert not under_way.begun(parts[1]).held_apart
 
 
 def test_a_test_of_no_tier_takes_no_time() -> None:
