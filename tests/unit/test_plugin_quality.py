@@ -96,15 +96,17 @@ def test_what_the_lossy_stage_lets_through_the_exactness_stage_does_not(
     assert result.overall is Outcome.REGRESSED
 
 
-def test_a_sound_tier_passes_all_checks_of_its_own_session(project: pytest.Pytester) -> None:
+def test_a_sound_tier_passes_what_can_be_judged_of_it(project: pytest.Pytester) -> None:
     result = run(project, "--perf-tiers", "fp32,sdpa")
-    assert result.parseoutcomes()["passed"] == 3
+    outcomes = result.parseoutcomes()
+    assert (outcomes["passed"], outcomes["skipped"]) == (2, 1)  # images of bfloat16: not calibrated
     found = latest(project).result("sdpa")
     assert found.verdict(Metric.EXACTNESS) is not None
     images = found.verdict(Metric.IMAGES)
     assert images is not None
     assert images.images is not None
-    assert images.images.thresholds.source == "the tier's row, not calibrated"
+    assert images.outcome is Outcome.NOT_CALIBRATED
+    assert images.images.thresholds.ask_nothing
 
 
 def test_damaged_thresholds_stop_the_run_before_any_weight_is_loaded(
