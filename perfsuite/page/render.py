@@ -22,6 +22,7 @@ _ICONS = {
     Outcome.RECORDED: "✓",
     Outcome.IMPROVED: "▼",
     Outcome.NOT_MEASURED: "?",
+    Outcome.NOT_CALIBRATED: "?",
     Outcome.NO_BASELINE: "?",
     Outcome.INCONCLUSIVE: "?",
     Outcome.INVALID: "!",

@@ -12,6 +12,7 @@ _UNDECIDED = (
     Outcome.INVALID,
     Outcome.INCONCLUSIVE,
     Outcome.NO_BASELINE,
+    Outcome.NOT_CALIBRATED,
     Outcome.NOT_MEASURED,
     Outcome.NOT_SUPPORTED,
 )
