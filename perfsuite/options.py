@@ -210,6 +210,13 @@ OPTIONS = (
         "TIME",
     ),
     Option(
+        "profile",
+        _switch,
+        False,
+        "write a chrome trace of one image of each timed tier, beside the run record",
+        None,
+    ),
+    Option(
         "require-baseline",
         _switch,
         False,

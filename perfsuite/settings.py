@@ -85,6 +85,7 @@ class Settings:
         strict: whether a verdict that is neither pass nor fail makes its test fail.
         only: None, `latency`, `quality` or `structure`: tests of the others are left out.
         history: the database of all runs, as the path of a file or as a URL; None to keep none.
+        profile: whether one image of each timed tier is profiled.
         workloads: what is asked for instead of the checkpoint's own workloads, one for each row of
             the matrix.
         exactness: `reduced` or `full`: size of the exactness stage's images.
@@ -109,6 +110,7 @@ class Settings:
     strict: bool
     only: str | None
     history: str | None = None
+    profile: bool = False
     workloads: tuple[Overrides, ...] = (Overrides(),)
     exactness: str = "reduced"
     time_limit_s: float | None = None
@@ -168,6 +170,7 @@ def resolve_settings(
         threads=values["threads"],
         strict=in_ci() if values["strict"] is None else values["strict"],
         only=values["only"],
+        profile=values["profile"],
         history=_history(values["history"], _placed(values["out"], root), root),
         workloads=choose_workloads(values, table.get("workloads", {})),
         exactness=values["exactness"],

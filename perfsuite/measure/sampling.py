@@ -16,6 +16,7 @@ from perfsuite.measure.conditions import FakeWatch, Watch, watch_for
 from perfsuite.measure.graphs import GraphCounter
 from perfsuite.measure.host import host_share
 from perfsuite.measure.probe import Probe
+from perfsuite.measure.roofline import machine_limits
 from perfsuite.measure.stages import time_stages
 from perfsuite.measure.warmup import Warmth, WarmupRule, warm_up
 from perfsuite.process import cpu_seconds
@@ -256,6 +257,7 @@ def measure_tier(
             built.device, lambda hook: run(built.pipeline, workload, shot, on_step=hook)
         ),
         stages=time_stages(built),
+        limits=machine_limits(built.device, built.dtype),
         first_image_cpu_s=sampler.first_image_cpu_s,
     )
 

@@ -92,6 +92,7 @@ def perf_measurement(
             goal=perf_run.sampling_goal(perf_tier.tier),
             progress=session.timetable.noting(progress, part),
         )
+        perf_run.note_profile(perf_tier)
     session.timetable.learn(measured, part)
     return measured
 

@@ -14,6 +14,7 @@ from perfsuite.report.numbers import (
     format_percent,
     format_value,
 )
+from perfsuite.report.structure import profile_lines, structure_blocks
 from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
 from perfsuite.results.machine import Environment
 from perfsuite.results.samples import Measurement
@@ -64,6 +65,7 @@ def session_document(record: RunRecord, records: str = "") -> Document:
             Table(COLUMNS, rows(record)),
             Lines(notes(record, records)),
             Lines((LEGEND,), dim=True),
+            *structure_blocks(record),
         )
     )
 
@@ -102,6 +104,7 @@ def notes(record: RunRecord, records: str = "") -> tuple[str, ...]:
             *(each for metric in _ORDER for each in _said(result, metric, records)),
         ]
         said += [finding.message for finding in result.findings]
+        said += profile_lines(result)
         said += _of_measurement(result.measurement)
         lines += [f"{result.label}: {line}" for line in said if line]
     return (*_merged(lines), *_basis(record))

@@ -175,6 +175,18 @@ class TierCounters:
     dtype: str = ""
     seconds: float = 0.0
 
+    def weights_of(self, component: str) -> int:
+        """Bytes of a component's weights."""
+        return sum(each.size_bytes for each in self.weights if each.component == component)
+
+    @property
+    def kernels_per_step(self) -> int | None:
+        """Kernels that the compiled denoiser launches a call; None of a tier without one."""
+        if self.compilation is None or not self.layers.layers:
+            return None
+        denoiser = next(iter(self.layers.layers)).partition(".")[0]
+        return sum(each.kernels for each in self.compilation.graphs if each.root == denoiser)
+
     def tallies(self) -> dict[Counted, Calls]:
         """All that is held against a baseline, by module or component, by name."""
         image = self.image

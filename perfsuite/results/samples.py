@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from perfsuite.results.condition_reasons import SamplesDropped
 from perfsuite.results.machine import Conditions
 from perfsuite.results.method import Finding
+from perfsuite.results.roofline import MachineLimits
 from perfsuite.results.stages import TierStages
 
 
@@ -110,6 +111,7 @@ class Measurement:
             to launch its work; near 1 the device waits for it. None on a CPU.
         findings: what compiling brought to light.
         stages: where the time of an image goes; None in records that are older than it.
+        limits: what the machine could do at most; None in records that are older than it.
         first_image_cpu_s: CPU seconds of the first image, those of the compiler's processes
             included; None in records that are older than it.
     """
@@ -129,6 +131,7 @@ class Measurement:
     host_share: float | None = None
     findings: tuple[Finding, ...] = ()
     stages: TierStages | None = None
+    limits: MachineLimits | None = None
     first_image_cpu_s: float | None = None
 
     @property

@@ -15,6 +15,7 @@ from perfsuite.results.machine import Environment
 from perfsuite.results.method import Finding, Method
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.policy import Policy
+from perfsuite.results.profile import TierProfile
 from perfsuite.results.samples import Measurement
 from perfsuite.results.verdict import Metric, Outcome, Verdict, gravest
 from perfsuite.storage import read_json, write_json
@@ -39,6 +40,7 @@ class TierResult:
         published_against_s: seconds per image that the source of `published_s` gives for the
             checkpoint without the method; None where it is the tutorial.
         counters: what it asks of torch; None if that was not counted.
+        profile: of one image; None if that was not asked for.
     """
 
     tier: str
@@ -53,6 +55,7 @@ class TierResult:
     quality_workload: Workload | None = None
     published_against_s: float | None = None
     counters: TierCounters | None = None
+    profile: TierProfile | None = None
 
     @property
     def label(self) -> str:

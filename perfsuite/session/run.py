@@ -24,6 +24,7 @@ from perfsuite.judge.stages import explained
 from perfsuite.ladder import BuiltTier, Tier, build_tier, reference_tier
 from perfsuite.ladder.table import is_reference_tier
 from perfsuite.measure import SamplingPlan, default_budget_s
+from perfsuite.measure.profiling import profile_tier
 from perfsuite.progress import Progress, silent
 from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
@@ -44,7 +45,6 @@ from perfsuite.session.structure import count, judge_counts
 from perfsuite.settings import Settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, stages_of
 from perfsuite.stores.references import record_references
-from perfsuite.stores.structure import StructureStore
 from perfsuite.workload import Workloads, labelled
 
 _UNKNOWN_BASELINE = Finding(
@@ -207,6 +207,13 @@ class Run:
         known = replace(self._result(measurement.tier), measurement=measurement)
         return self._say(known, verdict)
 
+    def note_profile(self, built: BuiltTier) -> None:
+        """Profile an image of a tier, if that was asked for, and save the record."""
+        known, folder = self._result(built.tier.name), self.settings.out / "runs"
+        if self.settings.profile:
+            found = profile_tier(built, folder / self.record.run_id / f"{known.label}.trace.json")
+            self._save(replace(known, profile=found))
+
     def judge_images(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """Make the quality workload's images, judge them, and save the record."""
         verdict = judge_images(self, built, progress)
@@ -214,17 +221,9 @@ class Run:
 
     def judge_structure(self, built: BuiltTier, progress: Progress = silent) -> Verdict:
         """Count what a tier asks of torch, judge it, and save the record."""
-        name = built.tier.name
         counted = count(built, progress)
-        verdict = judge_counts(
-            counted,
-            name,
-            store=StructureStore.beside(self.store),
-            settings=self.settings,
-            environment=self.environment,
-            method=self.methods.get(name),
-        )
-        return self._say(replace(self._result(name), counters=counted), verdict)
+        verdict = judge_counts(self, built.tier.name, counted)
+        return self._say(replace(self._result(built.tier.name), counters=counted), verdict)
 
     def judge_exactness(self, tier: Tier, progress: Progress = silent) -> Verdict:
         """Build a tier's exact changes in fp32, judge its images, and save the record."""

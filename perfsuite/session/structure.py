@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfsuite.images.generate import run as make_image
 from perfsuite.judge.structure import judge_structure
@@ -11,13 +12,14 @@ from perfsuite.ladder import BuiltTier
 from perfsuite.measure.counters import count_tier
 from perfsuite.progress import Progress, silent
 from perfsuite.results.counters import TierCounters
-from perfsuite.results.machine import Environment
-from perfsuite.results.method import Method
 from perfsuite.results.reasons import BaselineRecorded, Incomparable
 from perfsuite.results.structure_reasons import NoCounts
 from perfsuite.results.verdict import Outcome, Verdict
 from perfsuite.settings import Settings
 from perfsuite.stores.structure import CountedTier, CountedWith, StructureStore
+
+if TYPE_CHECKING:
+    from perfsuite.session.run import Run
 
 _FEWEST_IMAGES = 2
 """The first compiles; the second shows whether that was enough."""
@@ -35,26 +37,10 @@ def count(built: BuiltTier, progress: Progress = silent) -> TierCounters:
     return count_tier(built)
 
 
-def judge_counts(
-    counted: TierCounters,
-    tier: str,
-    *,
-    store: StructureStore,
-    settings: Settings,
-    environment: Environment,
-    method: Method | None,
-) -> Verdict:
-    """Hold counts against recorded ones, and record them where that was asked for.
-
-    Args:
-        counted: the tier's counts.
-        tier: its name.
-        store: recorded counts.
-        settings: what was asked for.
-        environment: of the session.
-        method: what the tier resolved to.
-    """
-    here = CountedWith.here(environment)
+def judge_counts(session: Run, tier: str, counted: TierCounters) -> Verdict:
+    """Hold a tier's counts against recorded ones, and record them where that was asked for."""
+    settings, method = session.settings, session.methods.get(tier)
+    store, here = StructureStore.beside(session.store), CountedWith.here(session.environment)
     known = None if settings.update else store.find(tier, method, here)
     if isinstance(known, Incomparable):
         verdict = judge_structure(tier, counted, None)

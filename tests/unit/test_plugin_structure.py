@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,3 +120,26 @@ def test_attention_without_sdpa_fails_without_a_baseline(
     result.assert_outcomes(failed=1, deselected=2)
     where = "unet.mid_block.attentions.0.transformer_blocks.0.attn1"
     result.stdout.fnmatch_lines([f"*no scaled_dot_product_attention in 1 module: {where}*"])
+
+
+def test_a_profile_on_demand_is_a_trace_and_the_heaviest_operators(
+    project: pytest.Pytester,
+) -> None:
+    result = run(
+        project, "-m", "perf", *QUICK, "--perf-only=latency", "--perf-budget=0.2", "--perf-profile"
+    )
+    found = counted(project)
+    assert found.profile is not None
+    assert Path(found.profile.trace).stat().st_size > 1000
+    assert "traceEvents" in json.loads(Path(found.profile.trace).read_text())
+    shares = [each.share for each in found.profile.heaviest]
+    assert len(shares) == 10
+    assert shares == sorted(shares, reverse=True)
+    result.stdout.fnmatch_lines(["*heaviest operators: aten::*"])
+    stages = found.measurement.stages if found.measurement else None
+    assert stages is not None
+    (one,) = {len(each.steps_s) for each in stages.passes}
+    assert one == 1
+    for each in stages.passes:
+        assert sum(each.parts_s.values()) == pytest.approx(each.total_s)
+        assert min(each.parts_s.values()) >= 0

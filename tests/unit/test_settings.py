@@ -148,6 +148,7 @@ BAD_VALUES = [
     ("threads", "2.5", "takes a whole number from 1"),
     ("threads", True, "takes a whole number from 1"),
     ("strict", "yes", "takes true or false"),
+    ("profile", "yes", "takes true or false"),
     ("only", "memory", "takes latency, quality"),
     ("require-baseline", 1, "takes true or false"),
     ("workload", " , ", "takes at least one name"),
