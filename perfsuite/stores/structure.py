@@ -1,4 +1,4 @@
-"""Recorded counts: `<folder>/structure/<checkpoint>.json`, one entry for each set of versions.
+"""Recorded counts: `<folder>/counters/<checkpoint>.json`, one entry for each set of versions.
 
 Counts do not depend on how fast a machine is, so one file serves every machine. An entry names what
 they do depend on: the kind of device, the versions of the libraries, and for kernels the CPU's
@@ -126,7 +126,7 @@ class StructureStore:
 
     def path(self, folder: Path) -> Path:
         """Where counts lie in a folder."""
-        return folder / "structure" / f"{labelled(self.checkpoint, self.label)}.json"
+        return folder / "counters" / f"{labelled(self.checkpoint, self.label)}.json"
 
     def find(
         self, tier: str, method: Method | None, here: CountedWith

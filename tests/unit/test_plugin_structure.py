@@ -95,7 +95,7 @@ def test_more_fails_and_less_fails_too(
 
 def test_update_makes_the_counts_the_baseline(project: pytest.Pytester) -> None:
     run(project, *COUNTED, "--perf-update").assert_outcomes(passed=1, deselected=2)
-    assert (project.path / "baselines" / "structure" / "quick.json").is_file()
+    assert (project.path / "baselines" / "counters" / "quick.json").is_file()
     run(project, *COUNTED, "--perf-missing=fail").assert_outcomes(passed=1, deselected=2)
 
 
