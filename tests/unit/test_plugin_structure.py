@@ -66,7 +66,7 @@ def test_only_structure_leaves_out_the_others(project: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*test_latency*")
 
 
-@pytest.mark.parametrize("worse", [True, False])
+@pytest.mark.parametrize("worse", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_more_fails_and_less_fails_too(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, worse: bool
 ) -> None:

@@ -170,7 +170,14 @@ PLANTED: dict[str, tuple[Fault, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", PLANTED)
+LONG = ("text encoder run per step", "autocast left on", "a layer left in another precision")
+"""Left out of a plain run, for its length; each is counted as the others are."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=[pytest.mark.slow] if each in LONG else []) for each in PLANTED],
+)
 def test_a_planted_fault_is_named_with_its_module(
     name: str, sdpa: BuiltTier, healthy: TierCounters
 ) -> None:
@@ -198,6 +205,7 @@ def test_counts_are_equal_in_twenty_of_twenty_repeats(
     assert all(count_tier(sdpa).tallies() == healthy.tallies() for _ in range(20))
 
 
+@pytest.mark.slow
 def test_one_projection_that_is_not_fused_is_named() -> None:
     with build("sdpa") as built:
         built.pipeline.fuse_qkv_projections()
@@ -209,9 +217,10 @@ def test_one_projection_that_is_not_fused_is_named() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     said = say_all(verdict.reasons)
     assert f"all in {BLOCK}.attn1" in said
-    assert f"aten.mm in {BLOCK}.attn1.to_q" in said
+    assert f"in {BLOCK}.attn1.to_q" in said
 
 
+@pytest.mark.slow
 def test_channels_last_that_is_lost_in_one_layer_is_named(sdpa: BuiltTier) -> None:
     unet = sdpa.pipeline.unet
     unet.to(memory_format=torch.channels_last)
@@ -225,7 +234,7 @@ def test_channels_last_that_is_lost_in_one_layer_is_named(sdpa: BuiltTier) -> No
     assert "unet.mid_block.resnets.0.conv1 was Conv2d float32 channels_last" in said
 
 
-@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("everything", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_filter_that_matches_nothing_or_everything_is_named(
     everything: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +253,7 @@ def test_a_filter_that_matches_nothing_or_everything_is_named(
             counted = count_tier(dataclasses.replace(built, tier=row))
     said = say_all(faults(counted))
     if everything:
-        assert "quantised that the filter leaves out: unet." in said
+        assert "quantised that the filter leaves out: vae.encoder.mid_block.attentions.0." in said
     else:
         assert "that are to be quantised are not: unet." in said
 
