@@ -84,7 +84,7 @@ class KernelResources:
     Attributes:
         name: of the kernel, without its number.
         registers: of each thread.
-        spilled_bytes: of each thread, in local memory.
+        spilled_bytes: of each thread, on its stack and in local memory.
         shared_bytes: of each block.
         warps: of each block.
     """
