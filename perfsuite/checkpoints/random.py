@@ -165,6 +165,7 @@ class RandomSdxlSource:
             )
 
 
+@torch.no_grad()
 def _draw_weights(module: nn.Module, dtype: torch.dtype, torch_device: str, seed: int) -> None:
     """Fill a module that lies on the meta device.
 

@@ -208,4 +208,4 @@ def test_published_figures_name_source_and_hardware() -> None:
     assert published.seconds == 7.36
     assert "A100" in published.hardware
     assert "Hugging Face" in published.source
-    assert published.peak_bytes is None
+    assert published.peak_bytes == 16_830_000_000
