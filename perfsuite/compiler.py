@@ -76,7 +76,8 @@ def check_compiler(folder: Path) -> None:
             raise OutputError(problem, hint=f"set TMPDIR or {COMPILE_CACHE} to one without spaces")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_damaged(folder)
+        if folder != Path(tempfile.gettempdir()):  # a gate's: others' files lie there too
+            remove_damaged(folder)
         with tempfile.TemporaryDirectory(prefix=".perfsuite-", dir=folder) as scratch:
             _compile(compiler, Path(scratch))
             _load(Path(scratch), folder)

@@ -178,3 +178,13 @@ def test_a_compilers_first_error_stands_in_an_errors_head() -> None:
         "(fatal error: Python.h: No such file or directory)"
     )
     assert head_of(ValueError("one\nerror: two")) == "ValueError: one"
+
+
+def test_a_gates_temporary_folder_holds_the_files_of_others_which_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    theirs = tmp_path / "theirs.so"
+    theirs.write_text("not whole")
+    check_compiler(tmp_path)
+    assert theirs.is_file()
