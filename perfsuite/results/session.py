@@ -18,7 +18,7 @@ from perfsuite.results.policy import Policy
 from perfsuite.results.samples import Measurement
 from perfsuite.results.verdict import Metric, Outcome, Verdict, gravest
 from perfsuite.storage import read_json, write_json
-from perfsuite.workload import Workload
+from perfsuite.workload import Asked, Workload
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class TierResult:
         published_against_s: seconds per image that the source of `published_s` gives for the
             checkpoint without the method; None where it is the tutorial.
         counters: what it asks of torch; None if that was not counted.
+        asked: names checkpoint and workload to a command; None in records that are older than it.
     """
 
     tier: str
@@ -53,6 +54,7 @@ class TierResult:
     quality_workload: Workload | None = None
     published_against_s: float | None = None
     counters: TierCounters | None = None
+    asked: Asked | None = None
 
     @property
     def label(self) -> str:
@@ -97,7 +99,8 @@ class RunRecord:
         latency_workload: what was timed; the first, where there were several workloads.
         quality_workload: what was scored, likewise.
         policy: how strict the gate was.
-        baseline: the file that latencies were held against; the first workload's.
+        baseline: the file that latencies were held against, from the name of the folder of
+            baselines on; the first workload's.
         tiers: results, in the order in which they were measured.
         complete: whether the session came to its end.
         host: name of the machine; None in records that are older than it.
