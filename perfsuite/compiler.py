@@ -1,14 +1,15 @@
 """The C++ compiler of the compiled tiers and the folder of what it has compiled, tried beforehand.
 
 Inductor takes the first word of `CXX` or g++, and splits its command at spaces, so that neither the
-folder of compiled code nor the temporary folder may have one in its name. What stops it comes up
-minutes later and forty lines deep; a program of three lines brings it up at once.
+folder of compiled code, nor the temporary folder, nor torch's own may have one in its name. What
+stops it comes up minutes later and forty lines deep; a program of three lines brings it up at once.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -34,27 +35,52 @@ _PATIENCE_S = 120.0
 def compile_cache(out: Path) -> Path:
     """The compile cache under a folder, by a path that a compiler's command can hold.
 
-    A path with spaces is reached through a link in the temporary folder.
+    Raises:
+        OutputError: it has no such path.
+    """
+    return without_spaces(out / "cache" / "inductor")
+
+
+def without_spaces(folder: Path) -> Path:
+    """A folder by a path that a compiler's command can hold: if need be, a link to it.
+
+    The link lies in the temporary folder, always in the same place for the same folder.
 
     Raises:
         OutputError: the link cannot be made.
     """
-    cache = out / "cache" / "inductor"
-    if not _UNFIT.search(str(cache)):
-        return cache
-    digest = hashlib.sha256(str(cache).encode()).hexdigest()[:12]
+    if not _UNFIT.search(str(folder)):
+        return folder
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     link = Path(tempfile.gettempdir(), f"perfsuite-{os.getuid()}-{digest}")
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink() or Path(os.readlink(link)) != cache:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink() or Path(os.readlink(link)) != folder:
             link.unlink(missing_ok=True)
-            link.symlink_to(cache)
+            link.symlink_to(folder)
         if link.lstat().st_uid != os.getuid():
             raise PermissionError(0, "it is somebody else's")
     except OSError as error:
-        problem = f"{cache} has a space in it and cannot be linked to {link} ({error.strerror})"
+        problem = f"{folder} has a space in it and cannot be linked to {link} ({error.strerror})"
         raise OutputError(problem, hint="pass --perf-out without one") from None
     return link
+
+
+def check_libraries(environment: Path | None = None) -> None:
+    """See that a compiler's command can hold the path of the libraries that it links.
+
+    Args:
+        environment: folder of a Python environment; None for the torch of this process.
+
+    Raises:
+        CompilerMissing: it has a space or a quote in it.
+    """
+    found = importlib.util.find_spec("torch") if environment is None else None
+    path = Path(found.origin).parent if found and found.origin else environment
+    if path is not None and _UNFIT.search(str(path)):
+        problem = f"the compiler's command cannot hold the path of torch's libraries in '{path}'"
+        hint = f"make the environment in a folder without spaces, or {_LEAVE_OUT}"
+        raise CompilerMissing(problem, hint=hint)
 
 
 def check_compiler(folder: Path) -> None:

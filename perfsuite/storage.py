@@ -7,9 +7,9 @@ Readers need no lock, since a file is replaced in one step; who reads, changes a
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -36,6 +36,10 @@ _ABANDONED_S = 60.0
 containers seem to be gone too, but none of them writes for so long."""
 _FORGOTTEN_S = 3600.0
 """The same, whatever process has the writer's number by now."""
+_IN_USE = ".lock"
+"""Lies in a scratch folder; its owner holds it."""
+_DRAFT = re.compile(r"\..+\.([1-9][0-9]{0,6})\.\w{8}\.tmp")
+"""`.NAME.PID.RANDOM.tmp`"""
 _NEWEST_SCHEMA = 10**6
 """A schema above this is no schema of any perfsuite, but damage."""
 
@@ -43,7 +47,7 @@ _NEWEST_SCHEMA = 10**6
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
-    Drafts that killed writers of this file have left are removed.
+    Drafts that killed writers have left in its folder are removed.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full; the old file stays.
@@ -81,11 +85,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.*.tmp"):
-        with contextlib.suppress(OSError, ValueError):
+    """Remove drafts of killed writers beside a file, of whichever file they are."""
+    for draft in path.parent.glob(".*.tmp"):
+        name = _DRAFT.fullmatch(draft.name)
+        with contextlib.suppress(OSError):
+            if name is None:
+                continue
             age_s = time.time() - draft.stat().st_mtime
-            writer = int(draft.name.split(".")[-3])
-            gone = age_s > _ABANDONED_S and not psutil.pid_exists(writer)
+            gone = age_s > _ABANDONED_S and not psutil.pid_exists(int(name[1]))
             if gone or age_s > _FORGOTTEN_S:
                 draft.unlink()
 
@@ -134,6 +141,32 @@ def _holder(lock_path: Path) -> str:
     return "another process"
 
 
+@contextlib.contextmanager
+def scratch_folder(prefix: str, parent: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards; those that killed processes have left go with it.
+
+    Args:
+        prefix: of its name, which only such folders have.
+        parent: where it is made.
+    """
+    for left in parent.glob(f"{prefix}*"):
+        _remove_ownerless(left)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
+        lock = filelock.FileLock(Path(name, _IN_USE))
+        with lock:
+            yield Path(name)
+
+
+def _remove_ownerless(folder: Path) -> None:
+    """Remove a scratch folder unless a process holds it; the kernel knows."""
+    with contextlib.suppress(OSError):
+        if time.time() - folder.stat().st_mtime < _ABANDONED_S:
+            return  # perhaps its owner is about to lock it
+        lock = filelock.FileLock(folder / _IN_USE, timeout=0)
+        with contextlib.suppress(filelock.Timeout), lock:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def check_writable(folder: Path, needed_bytes: int = 0) -> None:
     """Find out before the slow part whether a folder is one, or can be made, and has room.
 
@@ -171,6 +204,11 @@ def check_outputs(*files: Path) -> None:
 def why(error: Exception) -> str:
     """What the system has against a file, in its own words."""
     return str(getattr(error, "strerror", None) or error)
+
+
+def named_from(folder: Path, path: Path) -> str:
+    """A file below a folder from that folder's name on: true wherever the folder lies."""
+    return path.relative_to(folder.parent).as_posix()
 
 
 def write_json(path: Path, value: object) -> None:

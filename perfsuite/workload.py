@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -70,12 +71,43 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a person chose to be measured, so that an advised command names the same again.
+
+    Attributes:
+        checkpoint: name or folder, as it was given; None where the default holds.
+        options: workload options with their values, as text.
+    """
+
+    checkpoint: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+    def command(self, name: str) -> str:
+        """A command of perfsuite that takes the checkpoint as its argument."""
+        checkpoint = f" {shlex.quote(self.checkpoint)}" if self.checkpoint else ""
+        return f"perfsuite {name}{checkpoint}{_spelled(self.options, '--')}"
+
+    def recording(self, options: str = "--runs 5") -> str:
+        """`perfsuite record`, which takes the rest as pytest does."""
+        checkpoint = (("checkpoint", self.checkpoint),) if self.checkpoint else ()
+        return f"perfsuite record {options}{_spelled((*checkpoint, *self.options), '--perf-')}"
+
+
+NOTHING_ASKED = Asked()
+
+
+def _spelled(options: tuple[tuple[str, str], ...], flag: str) -> str:
+    """Options as a shell takes them, each with a space before."""
+    return "".join(f" {flag}{name} {shlex.quote(value)}" for name, value in options)
+
+
+@dataclass(frozen=True)
 class Overrides:
     """What a person asks for instead of a checkpoint's own workloads; None changes nothing.
 
     Attributes:
         name: of the `[tool.perfsuite.workloads.NAME]` table; None without one.
-        options: how a command is told the same, for hints: ` --workload NAME --steps 4`.
+        options: by which a command is told the same, with their values as text.
         prompts: the first is timed; several make the images that are scored, too.
         seeds: the first is timed; all make the images that are scored.
         steps: denoising steps.
@@ -85,7 +117,7 @@ class Overrides:
     """
 
     name: str | None = None
-    options: str = ""
+    options: tuple[tuple[str, str], ...] = ()
     prompts: tuple[str, ...] | None = None
     seeds: tuple[int, ...] | None = None
     steps: int | None = None
@@ -102,7 +134,7 @@ class Workloads:
         latency: the workload whose time is measured.
         quality: the workload whose images are scored.
         name: of the table that it is from, or `default`.
-        options: how a command is told to use it, for hints; starts with a space unless empty.
+        options: by which a command is told to use it, with their values as text.
         latency_label: tells its baselines from those of the checkpoint's own workload; None for
             that one.
         quality_label: the same for references and thresholds.
@@ -111,7 +143,7 @@ class Workloads:
     latency: Workload
     quality: Workload
     name: str = DEFAULT_WORKLOAD
-    options: str = ""
+    options: tuple[tuple[str, str], ...] = ()
     latency_label: str | None = None
     quality_label: str | None = None
 
@@ -138,7 +170,7 @@ class Workloads:
         latency = replace(self.latency, **both, **timed)
         quality = replace(self.quality, **both, **scored)
         # A name stands for what its table says; with options on top of it, only the digest does.
-        label = asked.name if asked.options == f" --workload {asked.name}" else None
+        label = asked.name if asked.options == (("workload", asked.name),) else None
         return Workloads(
             latency,
             quality,

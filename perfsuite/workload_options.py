@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -97,7 +96,7 @@ def _with_options(table: Overrides, values: Mapping[str, Any]) -> Overrides:
     for name, (field, _, written) in _OPTIONS.items():
         if values[name] is not None:
             fields[field] = values[name]
-            options += f" --{name} {written(values[name])}"
+            options += ((name, written(values[name])),)
     return replace(table, options=options, **fields)
 
 
@@ -133,7 +132,7 @@ def _read_table(name: str, table: Mapping[str, Any]) -> Overrides:
         fields[field] = parsed
     if not fields:
         raise SettingsError(f"{where} changes nothing", hint=f"it takes {', '.join(_KEYS)}")
-    return Overrides(name, f" --workload {name}", **fields)
+    return Overrides(name, (("workload", name),), **fields)
 
 
 def _number_text(value: Any) -> str:
@@ -153,15 +152,15 @@ def _list_of(kind: type, what: str, allowed: Callable[[Any], bool]) -> Callable[
     return parse
 
 
-def _shell_size(size: tuple[int, int]) -> str:
+def _size_text(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
 _OPTIONS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], str]]] = {
-    "prompt": ("prompts", parse_prompt, lambda prompts: shlex.quote(prompts[0])),
+    "prompt": ("prompts", parse_prompt, lambda prompts: str(prompts[0])),
     "steps": ("steps", parse_count, str),
     "guidance": ("guidance_scale", parse_guidance, lambda scale: f"{scale:g}"),
-    "size": ("size", parse_size, _shell_size),
+    "size": ("size", parse_size, _size_text),
     "batch": ("batch_size", parse_count, str),
 }
 """By the option's name: the field that it fills, its parser, and how it is written again."""

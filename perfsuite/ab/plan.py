@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from perfsuite.results.ab import ArmFacts, GateRecord, record_path
 from perfsuite.results.migrate import SCHEMA
 from perfsuite.results.policy import PairedPolicy
 from perfsuite.session.preflight import find_calibration, find_references, new_run_id
-from perfsuite.session.subject import find_subject
+from perfsuite.session.subject import Subject, find_subject
 from perfsuite.settings import Settings
 from perfsuite.workers.protocol import Build
 from perfsuite.workload import Workloads
@@ -48,7 +49,13 @@ class GatePlan:
     out: Path
 
 
-def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -> GatePlan:
+def prepare_gate(
+    settings: Settings,
+    control: str,
+    treatment: str,
+    root: Path,
+    registered: Mapping[str, Path] | None = None,
+) -> GatePlan:
     """Check everything that can be checked before the first worker is started.
 
     Args:
@@ -56,6 +63,8 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         control: SPEC of one arm, for the record.
         treatment: SPEC of the other.
         root: folder of the project; its git revision is recorded.
+        registered: names of tiers and checkpoints that are the project's own, with the folder whose
+            conftests register them in a worker, too.
 
     Raises:
         PerfsuiteError: something is missing or does not fit; the message names the mend.
@@ -67,10 +76,7 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         compile_cache=Path(tempfile.gettempdir()),
         written=(record_path("any", settings.out),),
     )
-    for name, why in subject.obstacles.items():
-        raise SettingsError(
-            f"tier '{name}' is not supported here: {say(why)}", hint="leave it out of --tiers"
-        )
+    _refuse_obstacles(subject)
     device, wanted, checkpoint = subject.device, subject.tiers, subject.checkpoint
     asked, weights = _one_workload(subject.workloads), subject.weights[None]
     environment = describe_environment(device, settings.machine_label, root)
@@ -96,21 +102,40 @@ def prepare_gate(settings: Settings, control: str, treatment: str, root: Path) -
         tuple(tier.name for tier in wanted),
         host=host_name(),
     )
-    work = Work(
-        _request(settings, asked, device, threads),
-        cores,
-        budget_s / policy.blocks,
-        usable_cores=environment.cores,
-        threads=record.environment.busy_threads,
-        makes_images=checkpoint.has_pictures,
-    )
+    request = _request(settings, asked, device, threads, registered or {}, record)
+    work = _work(request, record, makes_images=checkpoint.has_pictures)
     # There may be no references: the arms can still be held against each other.
     found = (settings, environment.hardware.images_key, checkpoint, weights, asked)
     images = ArmImages(asked.quality, find_references(*found), find_calibration(*found))
     return GatePlan(wanted, work, images, record, device, settings.out)
 
 
-def _request(settings: Settings, asked: Workloads, device: Device, threads: int | None) -> Build:
+def _work(request: Build, record: GateRecord, *, makes_images: bool) -> Work:
+    return Work(
+        request,
+        record.cores,
+        record.budget_s / record.policy.blocks,
+        usable_cores=record.environment.cores,
+        threads=record.environment.busy_threads,
+        makes_images=makes_images,
+    )
+
+
+def _refuse_obstacles(subject: Subject) -> None:
+    for name, why in subject.obstacles.items():
+        raise SettingsError(
+            f"tier '{name}' is not supported here: {say(why)}", hint="leave it out of --tiers"
+        )
+
+
+def _request(
+    settings: Settings,
+    asked: Workloads,
+    device: Device,
+    threads: int | None,
+    registered: Mapping[str, Path],
+    record: GateRecord,
+) -> Build:
     """What both arms are asked to build; the tier is filled in later."""
     name = settings.checkpoint or "pocket"
     return Build(
@@ -120,6 +145,14 @@ def _request(settings: Settings, asked: Workloads, device: Device, threads: int 
         quality=asked.quality,
         device=device.name,
         threads=threads,
+        conftests=next(
+            (
+                str(registered[each])
+                for each in (record.checkpoint, *record.wanted)
+                if each in registered
+            ),
+            None,
+        ),
     )
 
 

@@ -189,7 +189,11 @@ class Session:
         return len(blocks) >= FEWEST_BLOCKS and is_settled(compare(blocks, policy), policy)
 
     def _blame(self, tier: Tier, error: ArmFailed) -> Failure:
-        """An error of the treatment is a regression if it came before anything had worked."""
+        """An error or a crash of the treatment is a regression if nothing had worked before.
+
+        The control is built first, so that it has just done what the treatment cannot. What goes
+        wrong once both have worked may be the machine's doing.
+        """
         name = Arm.TREATMENT if error.treatment else Arm.CONTROL
         is_regression = error.treatment and not self._known(tier).usable
         return Failure(name, f"{name.value}: {error}", is_regression)

@@ -299,6 +299,6 @@ def _component(
     if classes and class_name not in classes:
         raise CheckpointError(
             f"{folder / name} is of class {class_name}, whose attention the tiers cannot change",
-            hint=f"save the pipeline with a {classes[0]} as its {name}",
+            hint=f"save the pipeline with {classes[0]} as its {name}",
         )
     return Component(name, library, class_name, folder / name)

@@ -14,9 +14,11 @@ import click
 from perfsuite.cli.common import (
     check_markdown,
     ended_like_ctrl_c,
+    gate_options,
     progress_line,
     publish,
     publish_page_of,
+    registered_here,
     say,
     settings_of,
     show,
@@ -50,14 +52,9 @@ _SHORT_S = 1.0
     type=click.Choice(["latency", "quality", "compile", "graph-breaks", "structure"]),
     help="What is worse.",
 )
-@click.option("--checkpoint", show_default="pocket")
-@click.option("--tolerance", help="Slowdown that nobody minds (0.05).")
 @click.option("--budget", show_default=f"{BUDGET_S:g}", help="Seconds of sampling per version.")
-@click.option("--device", show_default="auto")
-@click.option("--threads", help="CPU threads of each arm (1 on a CPU).")
-@click.option("--baselines", show_default="baselines", help="Folder of references.")
 @click.option("--out", help="Folder for bisections/, gates/, envs/ (.perfsuite).")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
+@gate_options
 @workload_options
 def bisect(
     good: str, bad: str, tier: str | None, metric: str | None, markdown: Path | None, **given: Any
@@ -115,7 +112,8 @@ def _run(
     package = package_of(ends[0].spec, ends[1].spec)
     template = next(e.spec for e in reversed(ends) if isinstance(e.spec, Requirements))
     _check_order(ends)
-    plan = prepare_gate(replace(settings, tiers=(wanted,)), good, bad, root)
+    asked = replace(settings, tiers=(wanted,))
+    plan = prepare_gate(asked, good, bad, root, registered_here())
     released = released_versions(package, template.options)
     environments = Environments(settings.out / "envs", say)
     candidates = _candidates(ends, package, environments)

@@ -15,7 +15,6 @@ from perfsuite.cli.common import (
     INTERRUPTED,
     NOBODY_READS,
     in_own_words,
-    load_conftests,
     prepare,
     progress_line,
     put,
@@ -34,6 +33,7 @@ from perfsuite.cli.record import record
 from perfsuite.cli.report import report
 from perfsuite.cli.selftest import selftest
 from perfsuite.cli.structure import structure
+from perfsuite.conftests import load_conftests
 from perfsuite.errors import GateError, PerfsuiteError
 from perfsuite.libraries import quietly
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import shlex
@@ -11,15 +10,15 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-import pytest
 
-from perfsuite.errors import OutputError, SettingsError
+from perfsuite.conftests import load_conftests
+from perfsuite.errors import OutputError
 from perfsuite.libraries import import_libraries
 from perfsuite.options import HISTORY_VARIABLE
 from perfsuite.page.publish import publish_markdown, publish_page
@@ -113,6 +112,23 @@ def workload_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of all commands that hold two arms against each other."""
+    for option in reversed(_GATE_OPTIONS):
+        command = option(command)
+    return command
+
+
+_GATE_OPTIONS = (
+    click.option("--checkpoint", show_default="pocket"),
+    click.option("--tolerance", help="Slowdown that nobody minds (0.05)."),
+    click.option("--device", show_default="auto"),
+    click.option("--threads", help="CPU threads of each arm (1 on a CPU)."),
+    click.option("--baselines", show_default="baselines", help="Folder of references."),
+    click.option(
+        "--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here."
+    ),
+)
 _WORKLOAD_OPTIONS = (
     ("workload", "NAME", "A [tool.perfsuite.workloads.NAME] table."),
     ("steps", "N", "Denoising steps."),
@@ -123,36 +139,21 @@ _WORKLOAD_OPTIONS = (
 )
 
 
-class _NoTests:
-    """A pytest plugin that leaves out every file, so that a session only loads conftests."""
+def registered_here() -> dict[str, Path]:
+    """Load the project's conftests; the names of tiers and checkpoints that they have added.
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_cmdline_main(self, config: pytest.Config) -> None:
-        named = [Path(each.split("::")[0]) for each in config.args]  # testpaths may name files
-        config.args = [str(path.parent if path.is_file() else path) for path in named]
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        return collection_path.is_file() or None
-
-
-def load_conftests() -> None:
-    """Load the conftests that pytest would load in this folder: they may register tiers.
-
-    Raises:
-        SettingsError: one cannot be loaded, or pytest cannot be configured here.
+    Returns:
+        By name, the folder whose conftests they are from.
     """
-    said, errors_said = io.StringIO(), io.StringIO()
-    with redirect_stderr(errors_said), redirect_stdout(said):
-        code = pytest.main(["--collect-only"], plugins=[_NoTests()])
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        both = errors_said.getvalue() + said.getvalue()
-        lines = [line.strip() for line in both.splitlines() if line.strip()]
-        errors = [line[1:].strip() for line in lines if line.startswith("E ")]
-        raise SettingsError(
-            f"the tiers of {Path.cwd()} cannot be read ({(errors or lines or [str(code)])[0]})",
-            hint="fix its conftest.py, so that pytest runs there",
-        )
+    from perfsuite.checkpoints import checkpoint_names
+    from perfsuite.ladder import tiers
+
+    def known() -> set[str]:
+        return {*checkpoint_names(), *(tier.name for tier in tiers())}
+
+    before, folder = known(), Path.cwd()
+    load_conftests()
+    return dict.fromkeys(known() - before, folder)
 
 
 @contextmanager
@@ -265,11 +266,22 @@ def publish_page_of(record: Path) -> None:
 
 
 def in_own_words(text: str, command: click.Command | None) -> str:
-    """A message in which pytest's `--perf-out` is the command's own `--out`, where it has that."""
-    known = {name for each in command.params for name in each.opts} if command else set()
+    """A message in which pytest's `--perf-out` is the command's own option or argument, if any."""
+    params = command.params if command else []
+    known = {name for each in params for name in each.opts}
 
     def own(found: re.Match[str]) -> str:
-        name = f"--{found[1]}"
-        return "perfsuite record" if name == "--update" else name if name in known else found[0]
+        name = found[1]
+        if name is None:
+            return found[0]  # somebody's own words, or what another command takes
+        if name in known:
+            return name.upper()
+        if name == "update":
+            return "perfsuite record"
+        return f"--{name}" if f"--{name}" in known else found[0]
 
-    return re.sub(r"--perf-([a-z]+(?:-[a-z]+)*)", own, text)
+    return re.sub(rf"(?<!\w){_QUOTED}|{_RECORDING}|--perf-([a-z]+(?:-[a-z]+)*)", own, text)
+
+
+_QUOTED = r"'[^']*'"
+_RECORDING = rf"perfsuite record(?: --[\w-]+(?: (?:[\w./]+|{_QUOTED}))?)*"

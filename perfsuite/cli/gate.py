@@ -15,18 +15,22 @@ import click
 from perfsuite.cli.common import (
     check_markdown,
     ended_like_ctrl_c,
+    gate_options,
     history_option,
     keep_in_history,
     publish,
     publish_page_of,
+    registered_here,
     say,
     settings_of,
     show,
     typed,
     workload_options,
 )
+from perfsuite.compiler import check_libraries
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.progress import ProgressLine
+from perfsuite.storage import scratch_folder
 
 if TYPE_CHECKING:
     from perfsuite.ab.plan import GatePlan
@@ -39,16 +43,11 @@ BUDGET_S = 40.0
 @click.command()
 @click.option("--control", required=True, metavar="SPEC", help="What we have.")
 @click.option("--treatment", required=True, metavar="SPEC", help="What we might change to.")
-@click.option("--checkpoint", show_default="pocket")
 @click.option("--tiers", help="Tiers to compare, e.g. bf16,int8 (all).")
-@click.option("--tolerance", help="Slowdown that nobody minds (0.05).")
 @click.option("--budget", show_default=f"{BUDGET_S:g}", help="Seconds of sampling per tier.")
-@click.option("--device", show_default="auto")
-@click.option("--threads", help="CPU threads of each arm (1 on a CPU).")
-@click.option("--baselines", show_default="baselines", help="Folder of references.")
 @click.option("--out", help="Folder for gates/ and envs/ (.perfsuite).")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
 @history_option
+@gate_options
 @workload_options
 def gate(control: str, treatment: str, markdown: Path | None, **given: Any) -> None:
     """Hold two environments against each other, tier by tier, in one verdict.
@@ -82,7 +81,7 @@ def _run(control: str, treatment: str, given: dict[str, Any]) -> GateRecord:
         from perfsuite.history.keep import check
         from perfsuite.results.ab import record_path
     check(settings.history)
-    plan = prepare_gate(settings, control, treatment, root)
+    plan = prepare_gate(settings, control, treatment, root, registered_here())
     plan = replace(plan, record=replace(plan.record, command=typed()))
     environments = Environments(settings.out / "envs", say)
     pythons = [environments.provide(spec) for spec in specs]
@@ -134,16 +133,22 @@ def open_workers(
         treatment: the treatment's.
         programs: what an arm runs instead of the gate's own worker.
         caches: where an arm's compiled code outlives the gate.
+
+    Raises:
+        CompilerMissing: a tier is compiled, and an environment's path has a space in it.
     """
     import perfsuite
+    from perfsuite.ladder import is_compiled
     from perfsuite.results.ab import Arm
     from perfsuite.workers.client import Launch, WorkerProcess
 
     pythons = {Arm.CONTROL: control, Arm.TREATMENT: treatment}
+    if any(is_compiled(tier) for tier in plan.tiers):
+        for python in pythons.values():
+            check_libraries(python.parent.parent)
     logs = plan.out / "gates" / plan.record.gate_id
     logs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="perfsuite-gate-") as temporary:
-        scratch = Path(temporary)
+    with scratch_folder("perfsuite-gate-", Path(tempfile.gettempdir())) as scratch:
         source = scratch / "source"
         source.mkdir()
         # Alone in a folder: the folder that it lies in may hold this environment's packages too.

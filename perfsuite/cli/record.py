@@ -1,19 +1,17 @@
 """The command `record`: a baseline from several runs, all of them or none.
 
 Runs are made with a scratch folder of baselines. What stands there at the end takes the place of
-what is committed, at once, and only if every run was valid. pytest tells beforehand which folders
-it would use, by a plugin of one hook: this module.
+what is committed, at once, and only if every run was valid. This module is a plugin of pytest's,
+too: it tells beforehand which folders would be used, and afterwards which record was written.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,21 +20,24 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from perfsuite.children import run_child
 from perfsuite.cli.common import ended_like_ctrl_c, send
-from perfsuite.compiler import COMPILE_CACHE, compile_cache
 from perfsuite.errors import BaselineError, PerfsuiteError, SettingsError
 from perfsuite.mirror import Mirror
 from perfsuite.options import NO_HISTORY, OPTIONS
 from perfsuite.settings import find_root, resolve_settings
-from perfsuite.storage import check_writable, write_whole
+from perfsuite.storage import check_writable, locked, scratch_folder, write_whole
 
 if TYPE_CHECKING:
     import pytest
 
     from perfsuite.results.session import RunRecord
 
-_TOLD = "PERFSUITE_RECORD_FOLDERS"
-"""Environment variable with the file that pytest's folders are written to."""
+_FOLDERS = "PERFSUITE_RECORD_FOLDERS"
+"""Environment variable with the file that pytest's folders are written to, by a session of no
+tests."""
+_MADE = "PERFSUITE_RECORD_MADE"
+"""Environment variable with the file that the path of a session's record is written to."""
 _ALL_IN_ONE = "--perf-only=latency"
 _NO_RUN_IS_KEPT = "no run is kept, the baseline is as it was"
 
@@ -95,31 +96,28 @@ class Scratch:
         folders: what takes over from it.
         baselines: a copy of the committed baselines, to which runs are added.
         before: contents of the committed files when the copy was made.
-        out: folder of the runs' records.
     """
 
     folders: Folders
     baselines: Path
     before: dict[Path, bytes]
-    out: Path
 
     def measure(self, number: int, pytest_arguments: tuple[str, ...]) -> str:
         """Make one run; what is wrong with it, or nothing."""
         how = "replace" if number == 1 else "add"
-        own = [f"--perf-baselines={self.baselines}", f"--perf-out={self.out}"]
+        made = self.baselines.with_name("made")
+        made.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "pytest", "-p", __name__, "-m", "perf", _ALL_IN_ONE, "-q"]
+        own = [f"--perf-update={how}", f"--perf-baselines={self.baselines}"]
+        own.append(f"--perf-out={self.folders.out}")  # here, also where a URL is meant
         own.append(f"--perf-history={self.folders.history or NO_HISTORY}")
-        command = [sys.executable, "-m", "pytest", "-m", "perf", _ALL_IN_ONE, "-q"]
-        command += [*pytest_arguments, f"--perf-update={how}", *own]
-        cache = {COMPILE_CACHE: str(compile_cache(self.folders.out))}
-        known = self._records()
-        done = subprocess.run(command, env=cache | os.environ, check=False)
-        made = self._records() - known
-        for path in made:
-            shutil.copy2(path, self.folders.out / "runs")
+        done = run_child(
+            [*command, *pytest_arguments, *own], env=os.environ | {_MADE: str(made)}, check=False
+        )
+        why = _what_is_wrong(Path(made.read_text(encoding="utf-8"))) if made.is_file() else ""
         if done.returncode != 0:
-            why = _what_is_wrong(made) if made else ""
             return why or f"ended with pytest's exit code {done.returncode}"
-        return _what_is_wrong(made)
+        return why if made.is_file() else "measured nothing"
 
     def replace(self) -> list[Path]:
         """Put what was recorded in its place; the files.
@@ -129,22 +127,31 @@ class Scratch:
         """
         after = _contents(self.baselines)
         changed = [path for path in after if after[path] != self.before.get(path)]
-        now = _contents(self.folders.baselines)
-        for path in changed:
-            if now.get(path) != self.before.get(path):
-                problem = f"{self.folders.baselines / path} has changed meanwhile"
-                raise BaselineError(problem, hint=f"record again: {_NO_RUN_IS_KEPT}")
-        for path in changed:
-            write_whole(self.folders.baselines / path, after[path])
+        with ExitStack() as held:
+            for path in changed:
+                held.enter_context(locked(self.folders.baselines / path))
+            now = _contents(self.folders.baselines)
+            for path in changed:
+                if now.get(path) != self.before.get(path):
+                    problem = f"{self.folders.baselines / path} has changed meanwhile"
+                    raise BaselineError(problem, hint=f"record again: {_NO_RUN_IS_KEPT}")
+            for path in changed:
+                write_whole(self.folders.baselines / path, after[path])
         return [self.folders.baselines / path for path in changed]
 
-    def _records(self) -> set[Path]:
-        return {path for path in self.out.glob("runs/*.json") if path.name != "latest.json"}
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Tell which record this session has written."""
+    from perfsuite.plugin.fixtures import SESSION
+
+    told, session = os.environ.get(_MADE), config.stash.get(SESSION, None)
+    if told is not None and session is not None and session.run.record_path is not None:
+        Path(told).write_text(str(session.run.record_path), encoding="utf-8")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Check the options, tell the folders that this session would use, and end it."""
-    told = os.environ.get(_TOLD)
+    told = os.environ.get(_FOLDERS)
     if told is None:
         return None
     given = {each.name: config.getoption(f"perf_{each.name.replace('-', '_')}") for each in OPTIONS}
@@ -163,8 +170,8 @@ def _asked_of_pytest(pytest_arguments: tuple[str, ...]) -> Folders:
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "folders.json")
         command = [sys.executable, "-m", "pytest", "-p", __name__, *pytest_arguments]
-        variables = os.environ | {_TOLD: str(told)}
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+        variables = os.environ | {_FOLDERS: str(told)}
+        done = run_child(command, env=variables, capture_output=True, text=True, check=False)
         if not told.is_file():
             errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
             said = errors[-1].removeprefix("ERROR: ") if errors else "python -m pytest says why"
@@ -178,13 +185,13 @@ def _as_path(kind: type, value: Any) -> Any:
 
 @contextmanager
 def _scratch(folders: Folders) -> Iterator[Scratch]:
-    (folders.out / "runs").mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="recording-", dir=folders.out) as name:
-        baselines = Path(name, "baselines")
+    folders.out.mkdir(parents=True, exist_ok=True)
+    with scratch_folder("recording-", folders.out) as scratch:
+        baselines = scratch / folders.baselines.name  # as reports will name it
         before = _contents(folders.baselines)
         for path, content in before.items():
             write_whole(baselines / path, content)
-        yield Scratch(folders, baselines, before, Path(name, "out"))
+        yield Scratch(folders, baselines, before)
 
 
 def _contents(folder: Path) -> dict[Path, bytes]:
@@ -193,13 +200,11 @@ def _contents(folder: Path) -> dict[Path, bytes]:
     return {path.relative_to(folder): path.read_bytes() for path in paths}
 
 
-def _what_is_wrong(made: set[Path]) -> str:
+def _what_is_wrong(made: Path) -> str:
     """Why a run may not be kept, from its record."""
     from perfsuite.results.session import load_record
 
-    if len(made) != 1:
-        return "measured nothing"
-    return _spoilt(load_record(made.pop()))
+    return _spoilt(load_record(made))
 
 
 def _spoilt(run: RunRecord) -> str:

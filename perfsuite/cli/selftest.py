@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,10 +87,9 @@ def selftest(
         raise click.UsageError("--after goes with --repeats")
     run = prepare(given)
     if run.references is None:
-        name = run.settings.checkpoint or run.checkpoint.name
         raise ReferenceImageError(
             f"checkpoint '{run.checkpoint.name}' has no reference images yet",
-            hint=f"perfsuite record-references {shlex.quote(name)}",
+            hint=run.asked.command("record-references"),
         )
     if repeats is not None:
         _repeat(run, repeats, after)

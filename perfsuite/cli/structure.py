@@ -10,7 +10,6 @@ import click
 from perfsuite.cli.common import (
     COULD_NOT_RUN,
     check_markdown,
-    load_conftests,
     progress_line,
     publish,
     put,
@@ -18,6 +17,7 @@ from perfsuite.cli.common import (
     show,
     workload_options,
 )
+from perfsuite.conftests import load_conftests
 from perfsuite.errors import SettingsError
 from perfsuite.libraries import import_libraries, quietly
 from perfsuite.settings import find_root, resolve_settings

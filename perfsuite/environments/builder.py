@@ -26,6 +26,8 @@ from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from perfsuite.children import run_child
+from perfsuite.compiler import without_spaces
 from perfsuite.environments.installer import Resolved, Run, file_of, find_installer
 from perfsuite.environments.spec import Interpreter, Requirements, Spec, name_of
 from perfsuite.errors import EnvironmentBroken
@@ -63,7 +65,7 @@ class Environments:
     """A folder of environments.
 
     Args:
-        folder: where they are kept.
+        folder: where they are kept; by a path without spaces, since compilers link from there.
         say: told, once, before something that takes minutes.
         run: runs a command.
     """
@@ -72,9 +74,9 @@ class Environments:
         self,
         folder: Path,
         say: Callable[[str], None] = lambda line: None,
-        run: Run = subprocess.run,
+        run: Run = run_child,
     ) -> None:
-        self._folder = folder
+        self._folder = without_spaces(folder)
         self._say = say
         self._run = run
 

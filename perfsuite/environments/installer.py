@@ -22,6 +22,7 @@ from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 
+from perfsuite.children import run_child
 from perfsuite.errors import EnvironmentBroken
 
 if sys.version_info >= (3, 11):
@@ -30,7 +31,7 @@ else:
     import tomli as tomllib
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-"""`subprocess.run`, or a fake of it."""
+"""`perfsuite.children.run_child`, or a fake of it."""
 _MADE_BY_BUILDING = ("build", "dist", "__pycache__")
 
 
@@ -68,7 +69,7 @@ class Installer(Protocol):
         """Install into another environment, which needs no installer of its own."""
 
 
-def find_installer(run: Run = subprocess.run) -> Installer:
+def find_installer(run: Run = run_child) -> Installer:
     """Pip of this environment, else uv.
 
     Raises:

@@ -27,6 +27,8 @@ _HINT = (
 _SWITCHES = ("--pre", "--no-index")
 _VALUES = ("--index-url", "--extra-index-url", "--find-links", "--constraints", "--constraint")
 _FILES = ("--constraints", "--constraint")
+_ARCHIVES = (".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz")
+"""What pip installs from a file."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _looks_like_a_path(word: str) -> bool:
 
 
 def _is_archive(word: str) -> bool:
-    return word.endswith((".whl", ".tar.gz", ".zip"))
+    return word.lower().endswith(_ARCHIVES)
 
 
 def _is_project(folder: Path) -> bool:

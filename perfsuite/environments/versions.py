@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from perfsuite.children import run_child
 from perfsuite.environments.installer import Run, complaint, pip_command
 from perfsuite.environments.spec import Requirements, Spec, name_of, requirement_of
 from perfsuite.errors import EnvironmentBroken, SettingsError
@@ -61,7 +61,7 @@ def pinned_version(spec: Spec) -> str | None:
     return Version(pins[0]).public if pins else None
 
 
-def installed_version(python: Path, package: str, run: Run = subprocess.run) -> str:
+def installed_version(python: Path, package: str, run: Run = run_child) -> str:
     """Version of a package in an environment, without its local part ('+cpu').
 
     Raises:
@@ -78,7 +78,7 @@ def installed_version(python: Path, package: str, run: Run = subprocess.run) -> 
 
 
 def released_versions(
-    package: str, options: Iterable[str], run: Run = subprocess.run
+    package: str, options: Iterable[str], run: Run = run_child
 ) -> tuple[str, ...]:
     """Versions that an index offers for this Python, in no order; development versions included.
 

@@ -34,10 +34,10 @@ from perfsuite.results.images import (
     Thresholds,
     TierCalibration,
 )
-from perfsuite.results.method import Configuration, differences
+from perfsuite.results.method import Configuration, first_difference
 from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.storage import locked, read_json, write_json
-from perfsuite.workload import Workload, labelled
+from perfsuite.workload import NOTHING_ASKED, Asked, Workload, labelled
 
 FALSE_ALARM_RATE = 1e-4
 """Probability that one threshold fails a healthy tier in one run, if errors are log-normal."""
@@ -77,7 +77,7 @@ def load_calibration(
     identity: str,
     workload: Workload,
     configuration: Configuration | None = None,
-    options: str = "",
+    asked: Asked = NOTHING_ASKED,
 ) -> Calibration | None:
     """Thresholds of a checkpoint; None if there are none.
 
@@ -87,29 +87,26 @@ def load_calibration(
         identity: of its weights.
         workload: the quality workload.
         configuration: of the checkpoint; None where it is not known.
-        options: how the command that makes them anew is told the workload.
+        asked: names checkpoint and workload to the command that makes them anew.
 
     Raises:
         CalibrationError: damaged, or measured for other weights or configurations, or for another
             workload.
     """
-    hint = f"perfsuite calibrate-quality {checkpoint}{options}"
+    hint = asked.command("calibrate-quality")
     if not path.exists():
         return None
     found = _read(path, hint)
-    expected = (
-        ("weights", found.identity, identity),
-        ("workload", found.workload, workload.digest),
-        *(
-            (each.what, each.recorded, each.here)
-            for each in differences(found.configuration, configuration)
-        ),
+    named = (
+        ("weights", identity, found.identity),
+        ("workload", workload.digest, found.workload),
     )
-    for what, known, wanted in expected:
-        if known != wanted:
-            raise CalibrationError(
-                f"{path} was calibrated for {what} {known}, this is {wanted}", hint=hint
-            )
+    other = first_difference(named, found.configuration, configuration)
+    if other is not None:
+        raise CalibrationError(
+            f"{path} was calibrated for {other.what} {other.recorded}, this is {other.here}",
+            hint=hint,
+        )
     return found
 
 
@@ -243,11 +240,21 @@ def median_threshold(errors: Sequence[float], images: int) -> float:
 
 
 def calibrate_layers(scores: Iterable[LayerScore]) -> LayerThresholds:
-    """Thresholds that every healthy quantised layer reaches with some leeway."""
+    """Thresholds that every healthy quantised layer reaches with some leeway.
+
+    Raises:
+        CalibrationError: a layer has no score.
+    """
     known = list(scores)
+    errors = [score.relative_error for score in known if score.relative_error is not None]
+    if len(errors) < len(known) or not known:
+        raise CalibrationError(
+            "quantised layers have outputs that are not finite, or no inputs",
+            hint="only a healthy tier can be calibrated",
+        )
     return LayerThresholds(
         source=f"calibrated on {len(known)} layers",
-        relative_error=LAYER_LEEWAY * max(score.relative_error for score in known),
+        relative_error=LAYER_LEEWAY * max(errors),
         gain_error=max(GAIN_FLOOR, LAYER_LEEWAY * max(abs(score.gain - 1) for score in known)),
     )
 

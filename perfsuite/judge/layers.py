@@ -17,7 +17,7 @@ ASSUMED_THRESHOLDS = LayerThresholds("assumed, not calibrated", ASSUMED_ERROR, A
 
 
 def judge_layers(scores: Iterable[LayerScore], thresholds: LayerThresholds) -> Verdict:
-    """The worst layer decides; a NaN never passes, and neither does a tier without any layer."""
+    """The worst layer decides; one without a score never passes, nor does a tier without any."""
     ordered = tuple(sorted(scores, key=_badness, reverse=True))
     evidence = LayerEvidence(thresholds, ordered)
     if not ordered:
@@ -40,12 +40,14 @@ def judge_layers(scores: Iterable[LayerScore], thresholds: LayerThresholds) -> V
 
 
 def _reaches(score: LayerScore, thresholds: LayerThresholds) -> bool:
+    error = score.relative_error
     return (
-        score.relative_error <= thresholds.relative_error
+        error is not None
+        and error <= thresholds.relative_error
         and abs(score.gain - 1) <= thresholds.gain_error
     )
 
 
 def _badness(score: LayerScore) -> float:
     error = score.relative_error
-    return math.inf if math.isnan(error) else error
+    return math.inf if error is None or math.isnan(error) else error

@@ -169,7 +169,7 @@ def perf_enforce(perf_run: Run) -> Callable[[Any], None]:
 
     def act(verdict: Verdict) -> None:
         __tracebackhide__ = True
-        said = describe(verdict, records)
+        said = describe(verdict, records, perf_run.asked)
         if verdict.outcome in undecided and not settings.strict:
             pytest.skip(said)
         unclaimed = verdict.outcome is Outcome.IMPROVED and verdict.metric is Metric.STRUCTURE

@@ -32,6 +32,11 @@ def refuse_what_spoils(config: pytest.Config, items: Sequence[pytest.Item]) -> N
 
 
 def _problems(config: pytest.Config, items: Sequence[pytest.Item]) -> Iterator[str]:
+    if config.getoption("setuponly", False):
+        yield (
+            "nothing is judged where only fixtures are set up: leave out --setup-only "
+            "(--setup-plan shows them and measures nothing)"
+        )
     if _repeats(items):
         yield "repeats in one process are no runs of their own: leave out --count (pytest-repeat)"
     if _reruns(config, items):

@@ -235,7 +235,7 @@ class MeasuringSession:
         if self._page:
             terminalreporter.write_line(f"page:       {self._short(self._page)}")
         if run.record.baseline:
-            terminalreporter.write_line(f"baseline:   {self._short(run.record.baseline)}")
+            terminalreporter.write_line(f"baseline:   {run.record.baseline}")
 
     def _said_of_history(self) -> str:
         record = f"perfsuite import {self._short(self.run.record_path)} adds it later"

@@ -11,27 +11,21 @@ from perfsuite.report.numbers import (
     format_signed,
     format_value,
 )
-from perfsuite.report.session import about_work
-from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
+from perfsuite.report.session import MDE, about_work
+from perfsuite.report.table import Column, Document, Heading, Legend, Lines, Row, Table
 from perfsuite.results.ab import Answer, ArmFacts, GateRecord, TierGate
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 
 COLUMNS = (
     Column("tier", is_text=True),
-    Column("control", sheds=4),
-    Column("treated", sheds=5),
-    Column("change"),
-    Column("MDE", sheds=3),
-    Column("peak", sheds=2),
-    Column("compile", sheds=1),
-    Column("SSIM", sheds=6),
+    Column("control", sheds=4, about="its median latency"),
+    Column("treated", sheds=5, about="the treatment's"),
+    Column("change", about="treatment against control, with 95 % interval"),
+    Column("MDE", sheds=3, about=MDE),
+    Column("peak", sheds=2, about="change of peak memory"),
+    Column("compile", sheds=1, about="change of compile time, cold/warm"),
+    Column("SSIM", sheds=6, about="the treatment's worst image against fp32"),
     Column("verdict", is_text=True),
-)
-LEGEND = (
-    "control, treated: median latency; change: treatment against control, with 95 % interval; "
-    "MDE: minimum detectable effect, the smallest slowdown that this gate would call a regression "
-    "(95 % power); peak: change of peak memory; compile: change of compile time, cold/warm; SSIM: "
-    "the treatment's worst image against fp32"
 )
 ANSWERS = {
     Answer.PASSED: "passed: the treatment is no worse than the control",
@@ -46,14 +40,15 @@ _MOST_DIFFERENCES = 12
 
 def gate_document(record: GateRecord) -> Document:
     """The table with both environments above it, and reasons below."""
+    table = Table(COLUMNS, tuple(_row(tier) for tier in record.tiers))
     return Document(
         (
             Heading(f"perfsuite gate: {ANSWERS[record.answer]}"),
             Lines(heading(record)),
-            Table(COLUMNS, tuple(_row(tier) for tier in record.tiers)),
+            table,
             Lines(notes(record)),
             Lines((ANSWERS[record.answer],), bold=True),
-            Lines((LEGEND,), dim=True),
+            Legend(table),
         )
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfsuite.report.headline import session_headline, session_outcome
 from perfsuite.report.numbers import format_value
-from perfsuite.report.session import COLUMNS, LEGEND, heading, notes, rows
+from perfsuite.report.session import COLUMNS, heading, notes, rows
 from perfsuite.report.table import (
     Block,
     Code,
@@ -12,6 +12,7 @@ from perfsuite.report.table import (
     Details,
     Document,
     Heading,
+    Legend,
     Lines,
     Row,
     Table,
@@ -40,15 +41,16 @@ def session_comment(record: RunRecord) -> Document:
     outcome = session_outcome(record)
     sign = _SIGNS.get(outcome, _UNDECIDED) if outcome else _UNDECIDED
     found = notes(record)
+    table = Table(COLUMNS, _worst_first(record))
     return Document(
         (
             Heading(f"{sign} {session_headline(record)}"),
-            Table(COLUMNS, _worst_first(record)),
+            table,
             Details(f"Reasons and findings ({len(found)})", (Lines(found),)),
             Details("Images", _images(record)),
             Details("Where and with what", (Lines(_provenance(record)),)),
             Details("Measure it again", (Code(record.command),) if record.command else ()),
-            Lines((LEGEND,), dim=True),
+            Legend(table),
         )
     )
 

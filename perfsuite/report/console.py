@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from perfsuite.report.table import Block, Code, Details, Document, Heading, Lines, Table
+from perfsuite.report.table import Block, Code, Details, Document, Heading, Legend, Lines, Table
 from perfsuite.results.verdict import Outcome
 
 _STYLES = {
@@ -53,6 +53,8 @@ def _print(console: Console, block: Block) -> None:
                 console.print(Padding(Text(line, style=style), (int(dim), 0, 0, indent)))
         case Table():
             console.print(_table(block.fitted(console.width)))
+        case Legend(table):
+            _print(console, Lines((table.fitted(console.width).legend,), dim=True))
         case Code(text):
             console.print(Padding(Text(text), (1, 0, 1, 2)))
         case Details(summary, blocks):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from perfsuite.report.table import Block, Code, Details, Document, Heading, Lines, Table
+from perfsuite.report.table import Block, Code, Details, Document, Heading, Legend, Lines, Table
 
 
 def render_json(document: Document) -> str:
@@ -21,6 +21,8 @@ def _block(block: Block) -> dict[str, Any]:
             return {"heading": text, "depth": depth}
         case Lines(lines):
             return {"lines": lines}
+        case Legend(table):
+            return {"lines": (table.legend,)}
         case Table(columns, rows):
             names = [column.name or "note" for column in columns]
             return {"table": [dict(zip(names, row.cells, strict=True)) for row in rows]}

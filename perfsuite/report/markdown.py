@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from perfsuite.report.table import Block, Code, Column, Details, Document, Heading, Lines, Table
+from perfsuite.report.table import (
+    Block,
+    Code,
+    Column,
+    Details,
+    Document,
+    Heading,
+    Legend,
+    Lines,
+    Table,
+)
 
 MOST_BYTES = 65_000
 """Of a comment or an issue: GitHub takes 65,536 characters."""
@@ -52,6 +62,8 @@ def _written(block: Block, depth: int) -> str:
             return "\n".join(f"- {_escaped(line)}" for line in lines)
         case Table():
             return _table(block)
+        case Legend(table):
+            return _written(Lines((table.legend,), dim=True), depth)
         case Code(text):
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
             return f"{fence}\n{text}\n{fence}"
@@ -88,6 +100,8 @@ def _clipped(block: Block) -> Block:
             return replace(block, rows=tuple(cut))
         case Code(text):
             return Code(_cut(text))
+        case Legend():
+            return block
         case Heading(text):
             return replace(block, text=_cut(text))
         case Details(summary, blocks):
@@ -119,5 +133,7 @@ def _shorter(block: Block) -> Block:
             return Details(summary, _shortened(blocks))
         case Heading(text):
             return replace(block, text=_cut(text[: len(text) // 2]))
+        case Legend():
+            return Lines((), dim=True)
         case Code(text):
             return Code(text[: len(text) // 2] + " …")

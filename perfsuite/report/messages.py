@@ -12,6 +12,7 @@ from perfsuite.results import picture_reasons as p
 from perfsuite.results import reasons as r
 from perfsuite.results.images import ThresholdCheck
 from perfsuite.results.verdict import Metric, Outcome, Verdict
+from perfsuite.workload import NOTHING_ASKED, Asked
 
 PYTEST, COMMAND = "--perf-", "--"
 """What stands before an option's name, for pytest and for a command of perfsuite's own."""
@@ -19,32 +20,27 @@ _OPTION = "--?"
 """Stands for either in the sentences below."""
 
 
-def say(reason: r.Reason, flag: str = PYTEST) -> str:
+def say(reason: r.Reason, flag: str = PYTEST, asked: Asked = NOTHING_ASKED) -> str:
     """A reason in one line.
 
     Args:
         reason: what to say.
         flag: what stands before an option's name at the door that the reader came through.
+        asked: what a command that is advised has to name.
     """
-    rooms = (
-        _of_baselines,
-        _of_conditions,
-        _of_pictures,
-        say_method,
-        _of_gates,
-        say_support,
-        say_structure,
-    )
-    for words in rooms:
-        said = words(reason)
-        if said is not None:
-            return said.replace(_OPTION, flag)
+    said = _of_baselines(reason, asked)
+    if said is None:
+        said = _of_pictures(reason, asked)
+    for words in (_of_conditions, say_method, _of_gates, say_support, say_structure):
+        said = words(reason) if said is None else said
+    if said is not None:
+        return said.replace(_OPTION, flag)
     raise AssertionError(f"a reason without words: {reason!r}")
 
 
-def say_all(reasons: Iterable[r.Reason], flag: str = PYTEST) -> str:
+def say_all(reasons: Iterable[r.Reason], flag: str = PYTEST, asked: Asked = NOTHING_ASKED) -> str:
     """Reasons in one line."""
-    return "; ".join(say(each, flag) for each in reasons)
+    return "; ".join(say(each, flag, asked) for each in reasons)
 
 
 def say_check(check: ThresholdCheck | p.Missed) -> str:
@@ -60,7 +56,7 @@ def threshold_name(metric: str) -> str:
     return " ".join(words.get(word, word) for word in metric.split("_"))
 
 
-def _of_baselines(reason: r.Reason) -> str | None:
+def _of_baselines(reason: r.Reason, asked: Asked) -> str | None:
     match reason:
         case r.Note(text):
             return text
@@ -69,24 +65,25 @@ def _of_baselines(reason: r.Reason) -> str | None:
         case r.AssumedSpread(spread):
             return (
                 f"the baseline is one run, so the spread between runs is assumed ({spread:.0%}): "
-                "perfsuite record --runs 5 measures it"
+                f"{asked.recording()} measures it"
             )
         case r.SamplesScatter(budget_s):
             return f"samples scatter: --?budget {budget_s} would settle it"
         case r.ShortBaselineRuns(budget_s):
-            return f"the recorded runs are short: perfsuite record --perf-budget {budget_s}"
+            again = asked.recording(f"--perf-budget {budget_s}")
+            return f"the recorded runs are short: {again}"
         case r.TooFewRuns(runs, needed):
             few = "one baseline run is" if runs == 1 else f"{runs} baseline runs are"
-            return f"{few} too few to settle it: perfsuite record --runs {needed}"
+            return f"{few} too few to settle it: {asked.recording(f'--runs {needed}')}"
         case r.RegressedTogether():
             return "regressed in the light of the session's other regressions (Holm)"
         case r.NoBaseline(hardware_key):
-            return f"no baseline for {hardware_key}: perfsuite record --runs 5"
+            return f"no baseline for {hardware_key}: {asked.recording()}"
         case r.BaselineLost(here, recorded, run_id):
             other = "" if here == recorded else f" was of {recorded}, this is {here}:"
             return (
                 f"the baseline that run {run_id} recorded{other or ' is gone:'} "
-                "restore it, or perfsuite record --runs 5"
+                f"restore it, or {asked.recording()}"
             )
         case r.TierNotInBaseline(tier):
             return f"the baseline has no tier '{tier}': add it with --?update"
@@ -145,7 +142,7 @@ def _of_conditions(reason: r.Reason) -> str | None:
     return None
 
 
-def _of_pictures(reason: r.Reason) -> str | None:
+def _of_pictures(reason: r.Reason, asked: Asked) -> str | None:
     match reason:
         case p.ImageFaults(faults, prompt, seed):
             what = "; ".join(faults) or "the image cannot be compared"
@@ -157,19 +154,25 @@ def _of_pictures(reason: r.Reason) -> str | None:
             made = f"; the references were made with {', '.join(versions)}" if versions else ""
             return (
                 f"all tiers share it: a library or the checkpoint changed{made}; fp32 itself has "
-                f"{say(found)}; if that is wanted: perfsuite record-references"
+                f"{say(found)}; if that is wanted: {asked.command('record-references')}"
             )
         case p.RoundingDiffers(psnr_db):
             return (
                 f"fp32 makes its references but for rounding ({psnr_db:.1f} dB): "
                 "another CPU or version"
             )
+        case p.FirstReferences():
+            return "no reference images yet: these are the references from now on"
         case p.ReferencesUnchecked():
             return "fp32 was not held against its own references in this run"
         case p.NoPicture(problem):
             return f"no picture: {problem}"
         case p.LayersMissed():
             more = f" and {reason.others} more" if reason.others else ""
+            if reason.relative_error is None:
+                return (
+                    f"layer {reason.layer}{more}: its outputs are not finite, or it had no inputs"
+                )
             return (
                 f"layer {reason.layer}{more}: relative error {reason.relative_error:.4f} "
                 f"(at most {reason.most_relative_error:.4f}), gain {reason.gain:.4f} "
@@ -214,22 +217,23 @@ def _of_gates(reason: r.Reason) -> str | None:
     return None
 
 
-def describe(verdict: Verdict, records: str = "") -> str:
+def describe(verdict: Verdict, records: str = "", asked: Asked = NOTHING_ASKED) -> str:
     """A verdict in one or a few lines, for assertion messages and reasons for skipping.
 
     Args:
         verdict: what to describe.
         records: folder that the paths of pictures start from; it ends with a slash.
+        asked: what a command that is advised has to name.
     """
     if verdict.metric.is_of_pictures:
-        lines = [_headline(verdict), *_evidence(verdict, records)]
+        lines = [_headline(verdict, asked), *_evidence(verdict, records)]
     else:
-        lines = [_headline(verdict) if verdict.change is None else _latency(verdict)]
-    return "\n".join([*lines, *(say(note) for note in verdict.notes)])
+        lines = [_headline(verdict, asked) if verdict.change is None else _latency(verdict, asked)]
+    return "\n".join([*lines, *(say(note, asked=asked) for note in verdict.notes)])
 
 
-def _headline(verdict: Verdict) -> str:
-    said = say_all(verdict.reasons)
+def _headline(verdict: Verdict, asked: Asked) -> str:
+    said = say_all(verdict.reasons, asked=asked)
     name = _NAMES.get(verdict.metric, verdict.metric.value)
     return f"{name} {verdict.outcome.value}" + (f": {said}" if said else "")
 
@@ -237,7 +241,7 @@ def _headline(verdict: Verdict) -> str:
 _NAMES = {Metric.LAYERS: "quantised layers", Metric.EXACTNESS: "images (exactness)"}
 
 
-def _latency(verdict: Verdict) -> str:
+def _latency(verdict: Verdict, asked: Asked) -> str:
     """Baseline, measured, interval and tolerance, with the reasons if there are any."""
     low, high = verdict.change_interval or (0.0, 0.0)
     basis = verdict.basis.value if verdict.basis is not None else verdict.metric.value
@@ -250,7 +254,7 @@ def _latency(verdict: Verdict) -> str:
         parts.append(f"tolerance {verdict.tolerance:.1%}")
     if verdict.minimum_detectable_effect is not None:
         parts.append(f"minimum detectable effect {verdict.minimum_detectable_effect:.1%}")
-    said = say_all(verdict.reasons)
+    said = say_all(verdict.reasons, asked=asked)
     head = f"{verdict.metric.value} {verdict.outcome.value}: {', '.join(parts)}"
     return f"{head}; {said}" if said else head
 

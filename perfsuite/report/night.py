@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from perfsuite.report.comment import session_comment
 from perfsuite.report.numbers import ABSENT, format_change, format_percent, format_value
-from perfsuite.report.table import Column, Details, Document, Heading, Lines, Row, Table
+from perfsuite.report.table import Column, Details, Document, Heading, Legend, Lines, Row, Table
 from perfsuite.results.night import Confirmation, Night, Regression
 from perfsuite.results.session import RunRecord
 from perfsuite.results.verdict import Metric, Outcome, Verdict
@@ -66,9 +66,9 @@ def regression_line(regression: Regression) -> str:
     return f"{_grew(regression)}{again}: {regression.confirmation.value}"
 
 
-def _session(record: RunRecord) -> tuple[Heading | Lines | Table | Details, ...]:
+def _session(record: RunRecord) -> tuple[Heading | Lines | Table | Legend | Details, ...]:
     kept = session_comment(record).blocks
-    return tuple(each for each in kept if isinstance(each, (Lines, Table, Details)))
+    return tuple(each for each in kept if isinstance(each, (Lines, Table, Legend, Details)))
 
 
 def _sentence(night: Night) -> str:

@@ -15,30 +15,27 @@ from perfsuite.report.numbers import (
     format_value,
 )
 from perfsuite.report.structure import profile_lines, structure_blocks
-from perfsuite.report.table import Column, Document, Heading, Lines, Row, Table
+from perfsuite.report.table import Column, Document, Heading, Legend, Lines, Row, Table
 from perfsuite.results.machine import Environment
 from perfsuite.results.samples import Measurement
 from perfsuite.results.session import RunRecord, TierResult
 from perfsuite.results.verdict import Metric, Outcome, Verdict
-from perfsuite.workload import Workload
+from perfsuite.workload import NOTHING_ASKED, Workload
 
+MDE = (
+    "minimum detectable effect, the smallest slowdown that this gate would call a regression "
+    "(95 % power)"
+)
 COLUMNS = (
     Column("tier", is_text=True),
-    Column("latency"),
-    Column("x fp32", sheds=3),
-    Column("publ.", sheds=1),
-    Column("change"),
-    Column("MDE", sheds=4),
-    Column("SSIM", sheds=5),
-    Column("peak", sheds=2),
+    Column("latency", about="median and its 95 % interval"),
+    Column("x fp32", sheds=3, about="speed-up measured here"),
+    Column("publ.", sheds=1, about="speed-up in the tutorial (A100, 1024x1024, its fp32: TF32)"),
+    Column("change", about="against the baseline, with 95 % prediction interval"),
+    Column("MDE", sheds=4, about=MDE),
+    Column("SSIM", sheds=5, about="worst image against fp32"),
+    Column("peak", sheds=2, about="memory of the tier alone"),
     Column("verdict", is_text=True),
-)
-LEGEND = (
-    "latency: median and its 95 % interval; x fp32: speed-up measured here, publ.: in the "
-    "tutorial (A100, 1024x1024, its fp32: TF32); change: against the baseline, with 95 % "
-    "prediction interval; MDE: minimum detectable effect, the smallest slowdown that this gate "
-    "would call a regression (95 % power); SSIM: worst image against fp32; peak: memory of the "
-    "tier alone"
 )
 _HOST_BOUND = 0.9
 """Share of a step's time that its launches take, above which a faster CPU would make it faster."""
@@ -59,12 +56,13 @@ def session_document(record: RunRecord, records: str = "") -> Document:
         record: the run.
         records: folder that the paths of pictures start from; it ends with a slash.
     """
+    table = Table(COLUMNS, rows(record))
     return Document(
         (
             Heading(heading(record)),
-            Table(COLUMNS, rows(record)),
+            table,
             Lines(notes(record, records)),
-            Lines((LEGEND,), dim=True),
+            Legend(table),
             *structure_blocks(record),
         )
     )
@@ -83,8 +81,9 @@ def heading(record: RunRecord) -> str:
 def about_work(checkpoint: str, work: Workload, environment: Environment) -> str:
     """Checkpoint, workload and machine in one line."""
     threads = "1 thread" if environment.threads == 1 else f"{environment.threads} threads"
+    steps = "1 step" if work.steps == 1 else f"{work.steps} steps"
     return (
-        f"{checkpoint}, {work.width}x{work.height}, {work.steps} steps, "
+        f"{checkpoint}, {work.width}x{work.height}, {steps}, "
         f"batch {work.batch_size} on {environment.hardware.model}, {threads}"
     )
 
@@ -164,9 +163,10 @@ def _said(result: TierResult, metric: Metric, records: str) -> list[str]:
     verdict = result.verdict(metric)
     if verdict is None:
         return []
+    asked = result.asked or NOTHING_ASKED
     name = "exactness: " if metric is Metric.EXACTNESS else ""
-    said = [f"{name}{say_all(verdict.reasons)}"] if verdict.reasons else []
-    said += [say(note) for note in verdict.notes]
+    said = [f"{name}{say_all(verdict.reasons, asked=asked)}"] if verdict.reasons else []
+    said += [say(note, asked=asked) for note in verdict.notes]
     if verdict.compared is not None:
         said.append(say_compared(verdict.compared))
     evidence = verdict.images or verdict.compared

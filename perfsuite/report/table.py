@@ -21,12 +21,14 @@ class Column:
         sheds: order in which columns are left out where the page is too narrow, 1 first; 0 for
             those that always stay.
         on_pages_only: whether a terminal never shows it: a link, say.
+        about: what its numbers mean, for the legend; empty for what needs no words.
     """
 
     name: str
     is_text: bool = False
     sheds: int = 0
     on_pages_only: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,23 @@ class Table:
         )
         return Table(tuple(self.columns[place] for place in kept), rows)
 
+    @property
+    def legend(self) -> str:
+        """What the columns mean, in one line."""
+        return "; ".join(f"{each.name}: {each.about}" for each in self.columns if each.about)
+
     def _width(self, places: list[int]) -> int:
         """Characters of the longest cells and a space between columns; remarks may wrap."""
         lines = [tuple(column.name for column in self.columns), *(row.cells for row in self.rows)]
         named = [place for place in places if self.columns[place].name]
         return sum(max(len(line[place]) for line in lines) + 1 for place in named) - 1
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What the columns of a table mean, but for those that had no room."""
+
+    table: Table
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,7 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block = Heading | Lines | Table | Code | Details
+Block = Heading | Lines | Table | Legend | Code | Details
 
 
 @dataclass(frozen=True)

@@ -88,13 +88,14 @@ class LayerScore:
 
     Attributes:
         layer: its name in the pipeline.
-        relative_error: length of the outputs' difference over the length of the outputs.
+        relative_error: length of the outputs' difference over the length of the outputs; None where
+            they are not finite, or nothing came through the layer that it could be tried on.
         gain: factor by which outputs are too long on average; 1 is right. Rounding leaves it at 1,
             a wrong scale does not.
     """
 
     layer: str
-    relative_error: float
+    relative_error: float | None
     gain: float
 
 
@@ -310,7 +311,8 @@ class LayerEvidence:
         """How far beyond each threshold the worst layer is, in dB; below 0 it is within."""
         if not self.scores:
             return []
-        error = max(score.relative_error for score in self.scores) / self.thresholds.relative_error
+        errors = [math.inf if s.relative_error is None else s.relative_error for s in self.scores]
+        error = max(errors) / self.thresholds.relative_error
         gain = max(abs(score.gain - 1) for score in self.scores) / self.thresholds.gain_error
         return [20 * math.log10(max(share, 1e-6)) for share in (error, gain) if share < math.inf]
 

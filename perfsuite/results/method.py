@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from perfsuite.results.reasons import Incomparable
@@ -83,6 +84,22 @@ def differences(recorded: Configuration | None, now: Configuration | None) -> li
     ]
     found.append(Incomparable("tokenizers", now.tokenizers, recorded.tokenizers))
     return [each for each in found if each.here != each.recorded]
+
+
+def first_difference(
+    named: Iterable[tuple[str, str, str]],
+    recorded: Configuration | None,
+    now: Configuration | None,
+) -> Incomparable | None:
+    """The first thing in which what is stored is not of what is here; None if it is.
+
+    Args:
+        named: what, its value now, its value when it was stored.
+        recorded: configuration that it was stored for.
+        now: configuration of today.
+    """
+    found = [Incomparable(*each) for each in named] + differences(recorded, now)
+    return next((each for each in found if each.here != each.recorded), None)
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,10 @@ class RoundingDiffers(CodedReason, frozen=True):
     psnr_db: float
 
 
+class FirstReferences(CodedReason, frozen=True):
+    """There were no references; from now on these images are."""
+
+
 class ReferencesUnchecked(CodedReason, frozen=True):
     """The reference tier was not held against its own references in this session."""
 
@@ -129,7 +133,7 @@ class LayersMissed(CodedReason, frozen=True):
     Attributes:
         layer: the worst.
         others: how many more.
-        relative_error: of the worst.
+        relative_error: of the worst; None where it has none.
         most_relative_error: that is allowed.
         gain: of the worst.
         most_gain_error: that is allowed.
@@ -137,7 +141,7 @@ class LayersMissed(CodedReason, frozen=True):
 
     layer: str
     others: int
-    relative_error: float
+    relative_error: float | None
     most_relative_error: float
     gain: float
     most_gain_error: float

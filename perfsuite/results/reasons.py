@@ -30,6 +30,7 @@ from perfsuite.results.picture_reasons import (
     AgainstControl,
     CodedReason,
     ControlAtFault,
+    FirstReferences,
     ImageFaults,
     LayersMissed,
     NoPicture,
@@ -187,7 +188,7 @@ class BaselineRecorded(CodedReason, frozen=True):
     """This run was made the baseline, or a part of it.
 
     Attributes:
-        path: the file.
+        path: the file, from the name of the folder of baselines on.
         added: whether it was added to runs that were there.
     """
 
@@ -279,6 +280,7 @@ Reason = (
     | ThresholdsMissed
     | ReferenceTierChanged
     | RoundingDiffers
+    | FirstReferences
     | ReferencesUnchecked
     | NoPicture
     | LayersMissed

@@ -19,7 +19,7 @@ from perfsuite.results.profile import TierProfile
 from perfsuite.results.samples import Measurement
 from perfsuite.results.verdict import Metric, Outcome, Verdict, gravest
 from perfsuite.storage import read_json, write_json
-from perfsuite.workload import Workload
+from perfsuite.workload import Asked, Workload
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class TierResult:
             checkpoint without the method; None where it is the tutorial.
         counters: what it asks of torch; None if that was not counted.
         profile: of one image; None if that was not asked for.
+        asked: names checkpoint and workload to a command; None in records that are older than it.
     """
 
     tier: str
@@ -56,6 +57,7 @@ class TierResult:
     published_against_s: float | None = None
     counters: TierCounters | None = None
     profile: TierProfile | None = None
+    asked: Asked | None = None
 
     @property
     def label(self) -> str:
@@ -100,7 +102,8 @@ class RunRecord:
         latency_workload: what was timed; the first, where there were several workloads.
         quality_workload: what was scored, likewise.
         policy: how strict the gate was.
-        baseline: the file that latencies were held against; the first workload's.
+        baseline: the file that latencies were held against, from the name of the folder of
+            baselines on; the first workload's.
         tiers: results, in the order in which they were measured.
         complete: whether the session came to its end.
         host: name of the machine; None in records that are older than it.

@@ -137,8 +137,8 @@ def _check_stored(run: Run, images: tuple[GeneratedImage, ...]) -> None:
     verdict = judge_reference_tier(run.references.score(own, workload), versions)
     if verdict.outcome is not Outcome.PASSED:
         raise CalibrationError(
-            f"fp32 does not make its own references ({say_all(verdict.reasons)})",
-            hint=f"perfsuite record-references {run.checkpoint.name}{run.work.options}",
+            f"fp32 does not make its own references ({say_all(verdict.reasons, asked=run.asked)})",
+            hint=run.asked.command("record-references"),
         )
 
 
@@ -157,14 +157,13 @@ def _measure_tier(run: Run, tier: Tier, ground: Ground, progress: Progress) -> T
     images = len(tuple(run.work.quality.shots()))
     measured = calibrate_tier(scores, ground.others, images)
     if has_exactness(tier):
-        worst = _exactness(run, tier, ground, progress)
-        measured = replace(measured, exactness_psnr_db=worst)
+        exactness_db = _exactness(run, tier, ground, progress)
+        measured = replace(measured, exactness_psnr_db=exactness_db)
     if changes_layers(tier):
         layers = score_quantised(tier, run.build, progress)
-        worst_layer = max(layers, key=lambda score: score.relative_error)
-        measured = replace(
-            measured, layer_thresholds=calibrate_layers(layers), worst_layer=worst_layer
-        )
+        thresholds = calibrate_layers(layers)
+        worst = max(layers, key=lambda score: score.relative_error or 0.0)
+        measured = replace(measured, layer_thresholds=thresholds, worst_layer=worst)
     return measured
 
 

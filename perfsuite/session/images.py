@@ -31,7 +31,12 @@ from perfsuite.report.messages import say_check
 from perfsuite.report.picture import draw_failure
 from perfsuite.results.images import Calibration, ImageEvidence
 from perfsuite.results.machine import Environment
-from perfsuite.results.picture_reasons import NoPicture, ReferencesUnchecked, ReferenceTierChanged
+from perfsuite.results.picture_reasons import (
+    FirstReferences,
+    NoPicture,
+    ReferencesUnchecked,
+    ReferenceTierChanged,
+)
 from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.again import try_again
 from perfsuite.storage import write_whole
@@ -51,6 +56,7 @@ class ImageGate:
         pictures: folder of pictures, below `records`.
         environment: of this session.
         records: folder of the record, which paths of pictures start from.
+        are_new: whether this session has made the references itself.
         reference_verdict: verdict on the reference tier against its own references; None while it
             has not been checked.
     """
@@ -60,6 +66,7 @@ class ImageGate:
     pictures: Path
     environment: Environment
     records: Path
+    are_new: bool = False
     reference_verdict: Verdict | None = None
     _own: dict[tuple[str, str], References] = field(default_factory=dict)
     """By the tier that made them and the workload's digest: kept nowhere."""
@@ -77,6 +84,9 @@ class ImageGate:
             verdict = self._once_more(verdict, built, images, references)
             drawn = self._drawn(verdict, built.tier.name, images, references)
             self.reference_verdict = self._shown(drawn, built.tier.name, images, references)
+            if self.are_new and verdict.outcome is Outcome.PASSED:  # made a moment ago: no news
+                recorded = (FirstReferences(),)
+                return replace(self.reference_verdict, outcome=Outcome.RECORDED, reasons=recorded)
             return self.reference_verdict
         thresholds = thresholds_of(built.tier, self.calibration)
         if thresholds.ask_nothing:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime
 import os
-import re
 import secrets
-import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from perfsuite.checkpoints import Checkpoint
-from perfsuite.compiler import COMPILE_CACHE, compile_cache
+from perfsuite.compiler import COMPILE_CACHE, check_libraries, compile_cache
 from perfsuite.environment import describe_environment, host_name
 from perfsuite.errors import (
     BaselineError,
@@ -25,6 +23,7 @@ from perfsuite.images.metrics import check_scorable
 from perfsuite.images.references import References
 from perfsuite.ladder import (
     Weights,
+    is_compiled,
     reference_tier,
     resolve_method,
 )
@@ -44,7 +43,7 @@ from perfsuite.storage import check_outputs
 from perfsuite.stores.baselines import BaselineStore, Comparable, comparable
 from perfsuite.stores.first_baselines import FirstBaselines
 from perfsuite.stores.references import MANIFEST, load_references
-from perfsuite.workload import Workloads, labelled
+from perfsuite.workload import Asked, Workloads, labelled
 
 
 def prepare_run(
@@ -83,6 +82,8 @@ def prepare_run(
         ),
     )
     subject = without_too_large(subject)
+    if any(is_compiled(tier) for tier in subject.tiers):
+        check_libraries()
     threads = settings.threads or (None if subject.device.is_accelerator else 1)
     with ExitStack() as process:
         process.enter_context(measuring_process(threads, cache))
@@ -99,13 +100,17 @@ def prepare_run(
             )
             for work in subject.workloads
         ]
-        baseline = str(runs[0].store.find()) if runs[0].baseline else None
-        record = replace(record, baseline=baseline, command=command)
+        record = replace(record, baseline=_baseline_of(runs[0]), command=command)
         kept = process.pop_all()
     for run in runs:
         run.siblings, run.record, run.p_values = runs, record, runs[0].p_values
         run.process = kept
     return runs[0]
+
+
+def _baseline_of(run: Run) -> str | None:
+    path = run.store.find()
+    return run.store.named(path) if run.baseline and path else None
 
 
 def _empty_record(settings: Settings, subject: Subject, root: Path) -> RunRecord:
@@ -152,7 +157,7 @@ def _run_of(
         record.environment,
         measured,
         needs_baseline=needs_baseline,
-        again=_recording(settings, work),
+        asked=Asked(settings.checkpoint, work.options),
     )
     found = (settings, key, checkpoint, subject.weights[None], work)
     return Run(
@@ -199,7 +204,7 @@ def _load_baseline(
     methods: Mapping[str, Method],
     *,
     needs_baseline: bool,
-    again: str,
+    asked: Asked,
 ) -> Comparable:
     # Read even if it is to be replaced: a file that cannot be used stops the run here, not later.
     baseline = store.load()
@@ -211,26 +216,24 @@ def _load_baseline(
         for name, why in refused.items():
             raise BaselineError(
                 f"no run can be added to tier '{name}' of {store.find()}: {say(why)}",
-                hint="record anew with --perf-update, or measure as it was recorded",
+                hint="or measure as it was recorded",
             )
     elif needs_baseline and settings.missing == "fail":
-        _require_baseline(store, settings, known, tuple(methods), again)
+        _require_baseline(store, settings, known, tuple(methods), asked)
     return known
 
 
-def _recording(settings: Settings, work: Workloads) -> str:
-    """The command that records what this session measures, up to the tiers' names."""
-    named = f" --perf-checkpoint {shlex.quote(settings.checkpoint)}" if settings.checkpoint else ""
-    options = re.sub(r" --(?=\w)", " --perf-", work.options)
-    return f"perfsuite record --runs 5{named}{options} --perf-tiers"
-
-
 def _require_baseline(
-    store: BaselineStore, settings: Settings, known: Comparable, names: tuple[str, ...], again: str
+    store: BaselineStore,
+    settings: Settings,
+    known: Comparable,
+    names: tuple[str, ...],
+    asked: Asked,
 ) -> None:
     tiers = known.baseline.tiers if known.baseline else {}
     lacking = ",".join(name for name in names if name not in {**tiers, **known.refused})
     refused = [name for name in names if name in known.refused]
+    again = f"{asked.recording()} --perf-tiers"
     if lacking:
         where = store.find() or f"{store.hardware_key} in {settings.baselines}"
         raise SettingsError(
@@ -262,6 +265,7 @@ def find_references(
     """
     check_scorable(work.quality.height, work.quality.width)
     name = labelled(checkpoint.name, work.quality_label)
+    asked = Asked(settings.checkpoint, work.options)
     for folder in (
         settings.baselines / "references" / name,
         settings.baselines / hardware_key / "references" / name,
@@ -274,7 +278,7 @@ def find_references(
                 identity=weights.identity,
                 workload=work.quality,
                 configuration=weights.configuration,
-                options=work.options,
+                asked=asked,
             )
     return None
 
@@ -298,7 +302,7 @@ def find_calibration(
         identity=weights.identity,
         workload=work.quality,
         configuration=weights.configuration,
-        options=work.options,
+        asked=Asked(settings.checkpoint, work.options),
     )
 
 

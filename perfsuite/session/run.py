@@ -28,7 +28,7 @@ from perfsuite.measure.profiling import profile_tier
 from perfsuite.progress import Progress, silent
 from perfsuite.results.images import Calibration
 from perfsuite.results.machine import Environment
-from perfsuite.results.method import Finding, Method
+from perfsuite.results.method import Method
 from perfsuite.results.reasons import (
     Incomparable,
     Reason,
@@ -40,18 +40,12 @@ from perfsuite.results.verdict import Metric, Outcome, Verdict
 from perfsuite.session.images import ImageGate
 from perfsuite.session.methods import MethodGate, places_of
 from perfsuite.session.scored import judge_exactness, judge_images
-from perfsuite.session.storing import store_run
+from perfsuite.session.storing import UNKNOWN_BASELINE, store_run
 from perfsuite.session.structure import count, judge_counts
 from perfsuite.settings import Settings
 from perfsuite.stores.baselines import Baseline, BaselineStore, stages_of
 from perfsuite.stores.references import record_references
-from perfsuite.workload import Workloads, labelled
-
-_UNKNOWN_BASELINE = Finding(
-    "baseline",
-    "the baseline does not tell weights and configurations, so they were not compared; "
-    "perfsuite record makes one that does",
-)
+from perfsuite.workload import Asked, Workloads, labelled
 
 
 @dataclass
@@ -80,6 +74,7 @@ class Run:
         process: undoes what was set for the whole process.
         scores_images: whether images will be held against references.
         history_problem: why the session is not in the history; None if it is, or is not to be.
+        made_references: whether this session has made the references itself.
     """
 
     settings: Settings
@@ -102,6 +97,7 @@ class Run:
     process: ExitStack = field(default_factory=ExitStack)
     scores_images: bool = True
     history_problem: HistoryError | None = None
+    made_references: bool = False
     _gate: ImageGate | None = None
 
     @property
@@ -115,14 +111,18 @@ class Run:
         return self.workloads or self.checkpoint.workloads()
 
     @property
+    def asked(self) -> Asked:
+        """What an advised command has to name to measure the same."""
+        return Asked(self.settings.checkpoint, self.work.options)
+
+    @property
     def matrix_name(self) -> str | None:
         """Tells this run's results from its siblings'; None where there is one workload."""
         return self.work.name if len(self.siblings) > 1 else None
 
     def at(self, workload: str | None) -> Run:
         """The sibling that measures a workload of that name; this run for None."""
-        named = (each for each in self.siblings if each.work.name == workload)
-        return self if workload is None else next(named)
+        return next((each for each in self.siblings if each.work.name == workload), self)
 
     def build(self, tier: Tier, **options: bool) -> BuiltTier:
         """A tier's pipeline, with this run's weights and workloads; close it after use.
@@ -150,6 +150,7 @@ class Run:
         if self.references is None:
             with self.build(reference_tier()) as fp32:
                 self.references = self.record_references(fp32, None, progress)
+            self.made_references = True
         return self.references
 
     def start_tier(self, tier: Tier) -> None:
@@ -158,6 +159,7 @@ class Run:
         self._save(
             replace(
                 self._result(tier.name),
+                asked=self.asked,
                 published_s=tier.published.seconds if tier.published else None,
                 published_against_s=tier.published.against_s if tier.published else None,
                 method=self.methods.get(tier.name),
@@ -176,9 +178,8 @@ class Run:
 
     def note_built(self, built: BuiltTier) -> None:
         """Keep what building a tier brought to light."""
-        name = built.tier.name
-        notes = (_UNKNOWN_BASELINE,) if name in self.unknown else ()
-        self._save(replace(self._result(name), findings=(*notes, *built.findings)))
+        notes = (UNKNOWN_BASELINE,) if built.tier.name in self.unknown else ()
+        self._save(replace(self._result(built.tier.name), findings=(*notes, *built.findings)))
 
     def note_failure(self, tier: Tier, error: BaseException) -> None:
         """Keep the first line of what stopped a tier."""
@@ -305,7 +306,8 @@ class Run:
         """The session's one gate; the first fp32 images of a checkpoint become its references."""
         if self._gate is None:
             found = (self._need_references(progress), self.calibration, self._pictures)
-            self._gate = ImageGate(*found, self.environment, self.settings.out / "runs")
+            out = self.settings.out / "runs"
+            self._gate = ImageGate(*found, self.environment, out, self.made_references)
         return self._gate
 
     def record_references(
@@ -323,7 +325,7 @@ class Run:
             images=make_images(fp32, fp32.quality, progress=progress),
             again=lambda shot: next(make_images(fp32, fp32.quality, [shot])),
             configuration=self.methods[fp32.tier.name].configuration,
-            options=self.work.options,
+            asked=self.asked,
         )
 
     def _result(self, tier: str) -> TierResult:

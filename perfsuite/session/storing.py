@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from perfsuite.results.method import Finding
 from perfsuite.results.reasons import (
     BaselineLost,
     BaselineRecorded,
@@ -20,6 +21,12 @@ from perfsuite.stores.first_baselines import FirstBaselines, subject_of
 if TYPE_CHECKING:
     from perfsuite.session.run import Run
 
+UNKNOWN_BASELINE = Finding(
+    "baseline",
+    "the baseline does not tell weights and configurations, so they were not compared; "
+    "perfsuite record makes one that does",
+)
+
 
 def store_run(session: Run, measurement: Measurement, verdict: Verdict) -> Verdict:
     """Make this run a baseline, or one more run of one, where that was asked for."""
@@ -30,7 +37,7 @@ def store_run(session: Run, measurement: Measurement, verdict: Verdict) -> Verdi
     if settings.update is not None:
         add = settings.update == "add"
         path = session.store.save_run(settings.baselines, measurement, run, add=add)
-        reasons = (BaselineRecorded(str(path), add),)
+        reasons = (BaselineRecorded(session.store.named(path), add),)
         return replace(verdict, outcome=Outcome.RECORDED, reasons=reasons)
     if not any(isinstance(each, NoBaseline) for each in verdict.reasons):
         return verdict

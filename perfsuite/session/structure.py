@@ -16,6 +16,7 @@ from perfsuite.results.reasons import BaselineRecorded, Incomparable
 from perfsuite.results.structure_reasons import NoCounts
 from perfsuite.results.verdict import Outcome, Verdict
 from perfsuite.settings import Settings
+from perfsuite.storage import named_from
 from perfsuite.stores.structure import CountedTier, CountedWith, StructureStore
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def judge_counts(session: Run, tier: str, counted: TierCounters) -> Verdict:
     return replace(
         verdict,
         outcome=Outcome.RECORDED,
-        reasons=(BaselineRecorded(str(path), added=False), *told),
+        reasons=(BaselineRecorded(named_from(folder, path), added=False), *told),
     )
 
 

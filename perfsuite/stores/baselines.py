@@ -22,7 +22,7 @@ from perfsuite.results.migrate import SCHEMA, migrated
 from perfsuite.results.reasons import Incomparable
 from perfsuite.results.samples import LatencySamples, Measurement
 from perfsuite.results.stages import TierStages
-from perfsuite.storage import locked, read_json, write_json
+from perfsuite.storage import locked, named_from, read_json, write_json
 from perfsuite.workload import labelled
 
 
@@ -200,6 +200,11 @@ class BaselineStore:
         """The file that holds the baseline, or None if there is none for this hardware."""
         paths = (self.path(self.committed), self.path(self.local))
         return next((path for path in paths if path.is_file()), None)
+
+    def named(self, path: Path) -> str:
+        """A file of this store from its folder's name on: true wherever the folders lie."""
+        folder = self.committed if path.is_relative_to(self.committed) else self.local
+        return named_from(folder, path)
 
     def load(self) -> Baseline | None:
         """The baseline, validated; None if there is none for this hardware.

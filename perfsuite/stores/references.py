@@ -11,21 +11,20 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from perfsuite.errors import ReferenceImageError
 from perfsuite.images.generate import GeneratedImage, deterministically
-from perfsuite.images.metrics import Latents, Pixels, psnr_db, visible_faults
-from perfsuite.images.references import References, encode_png, exactness_shots
+from perfsuite.images.metrics import Latents, Pixels
+from perfsuite.images.references import References, exactness_shots
 from perfsuite.results.machine import Environment
-from perfsuite.results.method import Configuration, differences
+from perfsuite.results.method import Configuration, first_difference
 from perfsuite.storage import (
     check_outputs,
     locked,
@@ -35,15 +34,11 @@ from perfsuite.storage import (
     write_json,
     write_whole,
 )
-from perfsuite.workload import Shot, Workload
+from perfsuite.stores.making import Making
+from perfsuite.workload import NOTHING_ASKED, Asked, Shot, Workload
 
 SCHEMA = 2
-AGREEMENT_DB = 80.0
-"""PSNR that two makings of one image in one process reach at least, in float32 pixels: nothing but
-the order of sums may differ between them, and not even that where the library is deterministic."""
 MANIFEST = "manifest.json"
-LATENTS = "latents.safetensors"
-PIXELS = "pixels.safetensors"
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ def load_references(
     identity: str,
     workload: Workload,
     configuration: Configuration | None = None,
-    options: str = "",
+    asked: Asked = NOTHING_ASKED,
 ) -> References:
     """Load and check a set of references.
 
@@ -110,112 +105,54 @@ def load_references(
         identity: of its weights.
         workload: the quality workload.
         configuration: of the checkpoint; None where it is not known.
-        options: how the command that makes them anew is told the workload.
+        asked: names checkpoint and workload to the command that makes them anew.
 
     Raises:
         ReferenceImageError: incomplete, damaged, or made from other weights or configurations, or
             for another workload.
     """
-    anew = f"perfsuite record-references {checkpoint}{options}"
+    anew = asked.command("record-references")
     hint = f"restore it from version control, or {anew}"
-    manifest = read_json(
-        folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=hint
+    manifest = _read_manifest(folder, hint)
+    named = (
+        ("checkpoint", checkpoint, manifest.checkpoint),
+        ("weights", identity, manifest.identity),
+        ("workload", workload.digest, manifest.workload.digest),
     )
-    expected = (
-        ("checkpoint", manifest.checkpoint, checkpoint),
-        ("weights", manifest.identity, identity),
-        ("workload", manifest.workload.digest, workload.digest),
-        *(
-            (each.what, each.recorded, each.here)
-            for each in differences(manifest.configuration, configuration)
-        ),
-    )
-    for what, found, wanted in expected:
-        if found != wanted:
-            raise ReferenceImageError(
-                f"{folder} was recorded for {what} {found}, this is {wanted}",
-                hint=anew,
-            )
+    other = first_difference(named, manifest.configuration, configuration)
+    if other is not None:
+        raise ReferenceImageError(
+            f"{folder} was recorded for {other.what} {other.recorded}, this is {other.here}",
+            hint=anew,
+        )
     shots = tuple(workload.shots())
     if len(manifest.images) != len(shots):
         raise ReferenceImageError(
             f"{folder / MANIFEST} does not list one image for each shot", hint=hint
         )
-    latents = _read_tensors(folder, manifest.latents, shots, hint)
-    pixels = _read_tensors(folder, manifest.pixels, exactness_shots(workload), hint)
-    images = tuple(_decode(_read_checked(folder, file, hint)) for file in manifest.images)
+    try:
+        latents = _read_tensors(folder, manifest.latents, shots, hint)
+        pixels = _read_tensors(folder, manifest.pixels, exactness_shots(workload), hint)
+        images = tuple(_decode(_read_checked(folder, file, hint)) for file in manifest.images)
+    except ReferenceImageError:
+        if _read_manifest(folder, hint) == manifest:
+            raise
+        # Another session has replaced them meanwhile, and taken the old files away.
+        return load_references(
+            folder,
+            checkpoint=checkpoint,
+            identity=identity,
+            workload=workload,
+            configuration=configuration,
+            asked=asked,
+        )
     return References(images, tuple(latents.values()), pixels, folder, manifest.environment)
 
 
-@dataclass
-class Making:
-    """References in the making: nothing is written before all of them are sound.
-
-    Attributes:
-        workload: that they are made for.
-        checkpoint: names the checkpoint.
-        files: contents by file name.
-    """
-
-    workload: Workload
-    checkpoint: str
-    files: dict[str, bytes] = field(default_factory=dict)
-    _latents: dict[str, Latents] = field(default_factory=dict)
-    _pixels: dict[str, Pixels] = field(default_factory=dict)
-
-    def add(self, image: GeneratedImage) -> None:
-        """Look at an image and keep it.
-
-        Raises:
-            ReferenceImageError: it is not finite, black, flat, saturated or of another size.
-        """
-        self._check(image)
-        index = image.shot.index
-        self.files[f"{index:02d}.png"] = encode_png(image.pixels)
-        # safetensors writes an array's memory as it lies, whatever its strides say.
-        self._latents[str(index)] = np.ascontiguousarray(image.latents)
-        if image.shot in exactness_shots(self.workload):
-            self._pixels[str(index)] = np.ascontiguousarray(image.pixels)
-
-    def compare(self, again: GeneratedImage) -> None:
-        """See that an image that was made a second time is what it was the first time.
-
-        Raises:
-            ReferenceImageError: it is another one.
-        """
-        self._check(again)
-        found = psnr_db(again.pixels, self._pixels[str(again.shot.index)])
-        if not found >= AGREEMENT_DB:
-            self._refuse(again.shot, f"comes out differently when made twice ({found:.1f} dB)")
-
-    def finish(self) -> None:
-        """Add the tensors, once all images are there.
-
-        Raises:
-            ReferenceImageError: there is not one image for each shot.
-        """
-        shots = tuple(self.workload.shots())
-        if len(self._latents) != len(shots):
-            raise ReferenceImageError(
-                f"{len(self._latents)} images were made for {len(shots)} references",
-                hint=f"perfsuite record-references {self.checkpoint}",
-            )
-        self.files[LATENTS] = save_tensors(self._latents)
-        self.files[PIXELS] = save_tensors(self._pixels)
-
-    def _check(self, image: GeneratedImage) -> None:
-        height, width = self.workload.height, self.workload.width
-        faults = visible_faults(image.pixels, image.latents, height=height, width=width)
-        if not faults and not image.finite:
-            faults = ("another image of the batch is NaN or infinite",)
-        if faults:
-            self._refuse(image.shot, "is no reference: " + ", ".join(faults))
-
-    def _refuse(self, shot: Shot, why: str) -> None:
-        raise ReferenceImageError(
-            f"fp32's image of '{shot.prompt}', seed {shot.seed}, {why}",
-            hint=f"fix the weights of '{self.checkpoint}' or the libraries; nothing was recorded",
-        )
+def _read_manifest(folder: Path, hint: str) -> Manifest:
+    return read_json(
+        folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=hint
+    )
 
 
 def record_references(
@@ -229,7 +166,7 @@ def record_references(
     again: Callable[[Shot], GeneratedImage],
     progress: Callable[[int], None] = lambda done: None,
     configuration: Configuration | None = None,
-    options: str = "",
+    asked: Asked = NOTHING_ASKED,
 ) -> References:
     """Make images, and store them when all are there and sound; until then old ones stay.
 
@@ -243,14 +180,14 @@ def record_references(
         again: makes a shot's image once more.
         progress: told how many are made.
         configuration: of the checkpoint; None where it is not known.
-        options: of the command that records this workload, for hints.
+        asked: names checkpoint and workload to the command that makes them.
 
     Raises:
         ReferenceImageError: an image is no reference, or two makings of one differ.
         OutputError: the folder cannot be written.
     """
     check_outputs(folder / MANIFEST)
-    making = Making(workload, checkpoint)
+    making = Making(workload, checkpoint, asked)
     with deterministically():
         for done, image in enumerate(images, start=1):
             making.add(image)
@@ -281,7 +218,7 @@ def record_references(
         identity=identity,
         workload=workload,
         configuration=configuration,
-        options=options,
+        asked=asked,
     )
 
 
@@ -294,9 +231,7 @@ def _decode(content: bytes) -> Pixels:
 def _listed(folder: Path) -> dict[str, str]:
     """Digests of the files of the references that are there, by name; empty if there are none."""
     try:
-        manifest = read_json(
-            folder / MANIFEST, Manifest, schema=SCHEMA, error=ReferenceImageError, hint=""
-        )
+        manifest = _read_manifest(folder, "")
     except ReferenceImageError:
         return {}
     files = (*manifest.images, manifest.latents, manifest.pixels)

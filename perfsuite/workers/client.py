@@ -12,7 +12,7 @@ from typing import IO, Protocol, TypeVar
 
 from safetensors.numpy import load_file
 
-from perfsuite.errors import ArmFailed, EnvironmentBroken, WorkerFailed
+from perfsuite.errors import ArmFailed, EnvironmentBroken, GateError, WorkerFailed
 from perfsuite.images.generate import GeneratedImage
 from perfsuite.results.ab import Arm
 from perfsuite.workers.protocol import (
@@ -53,7 +53,10 @@ _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal
 
 
 class Worker(Protocol):
-    """One start of one arm. Every method may raise ArmFailed or WorkerFailed."""
+    """One start of one arm. Every method may raise ArmFailed or WorkerFailed.
+
+    What the code under test does to itself, by an error or by a crash, is ArmFailed.
+    """
 
     def start(self) -> Hello:
         """Wait until it is up.
@@ -167,6 +170,7 @@ class WorkerProcess:
         assert self._process.stdout is not None
         name = f"{launch.name.value} worker"
         self._channel = Channel(name, self._process.stdin, self._process.stdout)
+        self._is_up = False
 
     def start(self) -> Hello:
         """Wait until the libraries are imported, and see that it runs this perfsuite."""
@@ -188,6 +192,7 @@ class WorkerProcess:
         if Path(hello.source) != own:
             problem = f"{self._launch.python} runs the perfsuite of {hello.source}, not {own}"
             raise EnvironmentBroken(problem, hint=hint)
+        self._is_up = True
         return hello
 
     def build(self, request: Build) -> Built:
@@ -251,6 +256,9 @@ class WorkerProcess:
         except EOFError:
             raise self._died() from None
         if isinstance(reply, Failed):
+            if reply.of_conftests:
+                hint = "install what they import, or leave these tiers out with --tiers"
+                raise EnvironmentBroken(f"{self._launch.python}: {reply.error}", hint=hint)
             said, kind = reply.error, OutOfDeviceMemory if reply.out_of_memory else ArmFailed
             if reply.of_libraries:
                 said, kind = f"its libraries do not import ({said})", LibrariesBroken
@@ -264,14 +272,22 @@ class WorkerProcess:
             raise WorkerFailed(problem, hint=f"its log is {self._launch.log}")
         return reply
 
-    def _died(self) -> WorkerFailed:
-        """The error that says how it ended and what it last said."""
+    def _died(self) -> GateError:
+        """The error that says how it ended and what it last said.
+
+        Once it is up, a crash is that arm's failure as an exception is: its code has ended the
+        process. A signal that somebody else sends (the kernel short of memory, a person) says
+        nothing of the arm.
+        """
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         said = _last_line(self._launch.log)
         problem = f"the {self._launch.name.value} worker {how}" + (f" ({said})" if said else "")
         memory = "free memory; " if code == -signal.SIGKILL else ""
-        return WorkerFailed(problem, hint=f"{memory}its log is {self._launch.log}")
+        hint = f"{memory}its log is {self._launch.log}"
+        if self._is_up and (code >= 0 or -code in _CRASHES):
+            return ArmFailed(problem, hint=hint, treatment=self._launch.name is Arm.TREATMENT)
+        return WorkerFailed(problem, hint=hint)
 
 
 def _last_line(log: Path) -> str:

@@ -39,6 +39,8 @@ class Build(Message, frozen=True):
         quality: what images are made of.
         device: as torch spells it.
         threads: CPU threads of torch; None for torch's own choice.
+        conftests: folder of the project whose conftests register tier or checkpoint; None if they
+            are perfsuite's own.
     """
 
     tier: str
@@ -47,6 +49,7 @@ class Build(Message, frozen=True):
     quality: Workload
     device: str
     threads: int | None
+    conftests: str | None = None
 
 
 class WarmUp(Message, frozen=True):
@@ -196,11 +199,13 @@ class Failed(Message, frozen=True):
         error: its type and first line.
         out_of_memory: whether the device's memory was too small.
         of_libraries: whether the libraries under test are there and do not import.
+        of_conftests: whether the project's conftests cannot be loaded.
     """
 
     error: str
     out_of_memory: bool = False
     of_libraries: bool = False
+    of_conftests: bool = False
 
 
 Request = Build | WarmUp | Count | Begin | TakeTurn | MakeImages | Finish

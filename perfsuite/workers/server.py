@@ -20,9 +20,10 @@ from safetensors.numpy import save_file
 
 import perfsuite
 from perfsuite.checkpoints import find_checkpoint
+from perfsuite.conftests import load_conftests
 from perfsuite.device import find_device
 from perfsuite.environment import installed_versions
-from perfsuite.errors import head_of
+from perfsuite.errors import SettingsError, head_of
 from perfsuite.images.generate import generate, run
 from perfsuite.ladder import BuiltTier, build_tier, find_tiers
 from perfsuite.libraries import quietly
@@ -76,6 +77,7 @@ class Workbench:
         self._graphs_at_first = 0
         self._graphs_before_sampling = 0
         self._process = ExitStack()  # undone by the end of the process
+        self._registered: set[str] = set()
         self._cpu_s = 0.0
         self._since_s = 0.0
 
@@ -92,7 +94,8 @@ class Workbench:
             out_of_memory = is_out_of_memory(error)
             if out_of_memory:
                 let_go(error)
-            return Failed(head_of(error), out_of_memory=out_of_memory)
+            of_conftests = isinstance(error, SettingsError)
+            return Failed(head_of(error), out_of_memory, of_conftests=of_conftests)
 
     def _do(self, request: Request, pause: Pause) -> Reply:
         match request:
@@ -118,6 +121,7 @@ class Workbench:
         return self._tier
 
     def _build(self, request: Build) -> Built:
+        self._register(request.conftests)
         self._process.enter_context(measuring_process(request.threads))
         device = find_device(request.device)
         (tier,) = find_tiers([request.tier])
@@ -133,6 +137,12 @@ class Workbench:
         return Built(
             built.build_s, first_image_s, (*built.findings, *found), used, device.free_memory()
         )
+
+    def _register(self, folder: str | None) -> None:
+        """Load the project's conftests, once: they register what is asked for."""
+        if folder is not None and folder not in self._registered:
+            load_conftests(Path(folder))
+            self._registered.add(folder)
 
     def _warm_up(self, request: WarmUp) -> WarmedUp:
         if request.cores:

@@ -126,7 +126,7 @@ def test_quantised_layers_are_scored_one_by_one(
     build = functools.partial(build_tier, checkpoint=pocket, device=device)
     scores = score_quantised(int8, build)
     assert len(scores) > 50
-    assert max(each.relative_error for each in scores) < 0.05
+    assert all(0 < (each.relative_error or 0) < 0.05 for each in scores)
 
 
 @dataclass

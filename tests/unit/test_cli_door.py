@@ -137,10 +137,27 @@ def test_a_list_that_could_not_be_written_is_no_success(tmp_path: Path, dialect:
         ("--perf-budget cannot be '0'", "--budget cannot be '0'"),
         ("record anew with --perf-update", "record anew with perfsuite record"),
         ("pass --perf-missing record", "pass --perf-missing record"),
+        (
+            "record-references --prompt 'a --perf-out cat', or --perf-tiers fp32",
+            "record-references --prompt 'a --perf-out cat', or --tiers fp32",
+        ),
+        (
+            "perfsuite's own: perfsuite record --runs 5 --perf-size 64x64 --perf-tiers fp32, or "
+            "pass another --perf-budget",
+            "perfsuite's own: perfsuite record --runs 5 --perf-size 64x64 --perf-tiers fp32, or "
+            "pass another --budget",
+        ),
     ],
 )
 def test_messages_name_the_commands_own_options(text: str, expected: str) -> None:
     assert in_own_words(text, main.commands["gate"]) == expected
+
+
+def test_an_option_that_is_the_commands_argument_is_named_as_it(runner: CliRunner) -> None:
+    result = runner.invoke(main, ["record-references", "./no/such"])
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "unknown checkpoint './no/such': CHECKPOINT takes pocket, " in said
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from perfsuite.compiler import check_compiler, compile_cache, is_whole, remove_damaged
+from perfsuite.compiler import (
+    check_compiler,
+    check_libraries,
+    compile_cache,
+    is_whole,
+    remove_damaged,
+    without_spaces,
+)
 from perfsuite.errors import CompilerMissing, OutputError, head_of
 
 NO_HEADERS = """three_lines.cpp:1:10: fatal error: Python.h: No such file or directory
@@ -188,3 +195,23 @@ def test_a_gates_temporary_folder_holds_the_files_of_others_which_stay(
     theirs.write_text("not whole")
     check_compiler(tmp_path)
     assert theirs.is_file()
+
+
+def test_a_space_in_the_path_of_torch_is_said_beforehand() -> None:
+    """Inductor's linker is told of torch's folder without quotes."""
+    with pytest.raises(
+        CompilerMissing, match=r"'/my venv'.*without spaces, or leave .*--perf-tiers"
+    ):
+        check_libraries(Path("/my venv"))
+    check_libraries(Path("/venv"))
+    check_libraries()
+
+
+def test_environments_under_a_folder_with_a_space_are_reached_without_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my project" / "envs"
+    found = without_spaces(folder)
+    try:
+        assert " " not in str(found)
+        assert found.resolve() == folder
+    finally:
+        found.unlink()

@@ -152,3 +152,10 @@ def test_a_file_that_cannot_be_executed_is_refused(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(SettingsError, match="cannot be executed"):
         parse_spec(str(file))
+
+
+@pytest.mark.parametrize("end", ["tgz", "tar.gz", "tar.bz2", "tar.xz", "zip", "TGZ"])
+def test_an_archive_is_a_requirement_and_no_program(tmp_path: Path, end: str) -> None:
+    archive = tmp_path / f"tiny-1.0.{end}"
+    archive.touch(0o755)
+    assert parse_spec(str(archive)) == Requirements((str(archive),))

@@ -27,7 +27,7 @@ from perfsuite.results.picture_reasons import ThresholdsMissed
 from perfsuite.results.verdict import Outcome
 from perfsuite.session.calibrate import widened
 from perfsuite.storage import write_json
-from perfsuite.workload import Workload
+from perfsuite.workload import Asked, Workload
 
 WORKLOAD = Workload(("a fox", "a cat"), (0, 1), 2, 5.0, 64, 64)
 ENVIRONMENT = Environment(Hardware("cpu", "a CPU"), {}, "3.11", "Linux", None, 1, "2026-01-01")
@@ -157,7 +157,10 @@ def stored(tmp_path: Path, **changes: object) -> Path:
 
 
 def load(path: Path) -> Calibration | None:
-    return load_calibration(path, checkpoint="pocket", identity="sha256:1", workload=WORKLOAD)
+    asked = Asked("pocket")
+    return load_calibration(
+        path, checkpoint="pocket", identity="sha256:1", workload=WORKLOAD, asked=asked
+    )
 
 
 def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_tier_is_built_with_its_own_scheduler_and_asked_for_its_own_steps(
     from diffusers import LCMScheduler
 
     register_tier(few_steps(scheduler="LCMScheduler", guidance_scale=1.0))
-    asked = quick.workloads(Overrides(steps=3, options=" --steps 3"))
+    asked = quick.workloads(Overrides(steps=3, options=(("steps", "3"),)))
     with build_tier(found("few"), quick, CpuDevice(), workloads=asked) as built:
         assert isinstance(built.pipeline.scheduler, LCMScheduler)
         assert (built.latency.steps, built.latency.guidance_scale) == (1, 1.0)

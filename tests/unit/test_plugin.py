@@ -95,7 +95,7 @@ def test_the_second_run_compares_with_the_first(project: pytest.Pytester) -> Non
     run(project, "--perf-tiers", "twin,fp32")
     record = latest(project)
     assert [result.tier for result in record.tiers] == ["fp32", "twin"]
-    assert record.baseline == str(baseline_path(project))
+    assert record.baseline == str(baseline_path(project).relative_to(project.path))
     verdicts = [verdict_on(each, Metric.LATENCY) for each in record.tiers]
     assert all(each.change is not None for each in verdicts)
     assert record.complete
@@ -398,6 +398,24 @@ def test_a_busy_machine_makes_the_verdict_invalid_and_records_no_baseline(
     result.stdout.fnmatch_lines(["*other processes kept 64.0 of * cores busy*"])
     assert not (project.path / ".perfsuite" / "baselines").exists()
     assert busy.looks > 5
+
+
+@pytest.mark.parametrize(
+    ("ci", "code"),
+    [(each, pytest.ExitCode.OK) for each in ("false", "False", "0", "no", "off", " ", "n")]
+    + [(each, pytest.ExitCode.TESTS_FAILED) for each in ("true", "1", "woodpecker")],
+)
+def test_what_ci_says_decides_whether_a_missing_verdict_fails(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, code: pytest.ExitCode
+) -> None:
+    """Images are judged, or recorded; the latency is not, on a machine that is busy."""
+    monkeypatch.setattr(
+        sampling, "watch_for", lambda device: FakeWatch(Conditions(busy_elsewhere=64.0))
+    )
+    monkeypatch.setenv("CI", ci)
+    result = run(project, "--perf-tiers", "fp32")
+    assert result.ret == code
+    result.stdout.fnmatch_lines(["* 1 skipped (invalid *1)"])
 
 
 def test_strict_turns_inconclusive_into_a_failure(project: pytest.Pytester) -> None:

@@ -301,6 +301,11 @@ def test_repeats_in_one_process_are_refused(measured: pytest.Pytester) -> None:
     assert outcomes["passed"] == 2 * OUTCOMES["passed"]
 
 
+def test_setting_up_alone_is_refused_and_planning_is_not(measured: pytest.Pytester) -> None:
+    assert "leave out --setup-only" in refusal(measured, "--setup-only")
+    assert measured.runpytest_inprocess(*QUICK, "--setup-plan").ret == pytest.ExitCode.OK
+
+
 def test_reruns_are_refused_on_the_command_line_and_as_a_marker(
     measured: pytest.Pytester,
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from perfsuite.ab.session import with_hello
 from perfsuite.judge.ab import judge_tier
-from perfsuite.report.ab import ANSWERS, COLUMNS, LEGEND, gate_document, notes, verdict_text
+from perfsuite.report.ab import ANSWERS, COLUMNS, gate_document, notes, verdict_text
 from perfsuite.report.console import render_console
 from perfsuite.report.markdown import render_markdown
 from perfsuite.report.numbers import ABSENT
@@ -168,7 +168,7 @@ def test_the_order_is_what_was_compared_then_the_table_notes_answer_and_legend()
         " ".join(NAMES),
         "not measured: sdpa",
         ANSWERS[Answer.REGRESSED],
-        LEGEND,
+        "change: treatment against control",
     )
     places = [text.rindex(part) for part in parts]
     assert places == sorted(places)

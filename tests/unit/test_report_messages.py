@@ -21,6 +21,7 @@ from perfsuite.results.pictures import Comparison, Floor, FloorCheck, Quality
 from perfsuite.results.stages import StageGrowth
 from perfsuite.results.structure import CountDifference
 from perfsuite.results.verdict import Metric, Outcome, Verdict
+from perfsuite.workload import Asked
 
 MISSED = p.ThresholdsMissed(
     Change.DAMAGE.value, (p.Missed("worst_ssim", 0.91234, 0.95),), "A fox", 7
@@ -71,6 +72,7 @@ SAMPLES: dict[r.Reason, tuple[str, ...]] = {
         "perfsuite record-references",
     ),
     p.RoundingDiffers(57.34): ("57.3 dB",),
+    p.FirstReferences(): ("no reference images yet",),
     p.ReferencesUnchecked(): ("not held against its own references",),
     p.NoPicture("No space left on device"): ("no picture: No space left on device",),
     p.LayersMissed("unet.a", 2, 0.05, 0.02, 1.013, 0.005): (
@@ -179,3 +181,24 @@ def test_a_thresholds_name_is_that_of_its_field_in_words() -> None:
         "median PSNR dB",
         "worst latent cosine",
     ]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        r.AssumedSpread(0.02),
+        r.ShortBaselineRuns(60),
+        r.TooFewRuns(1, 7),
+        r.NoBaseline("cpu-epyc"),
+        r.BaselineLost("cpu-a", "cpu-b", "run-1"),
+        p.ReferenceTierChanged(p.ImageFaults(("black",), "a cat", 0), ()),
+    ],
+)
+def test_every_advised_command_names_what_was_asked_for(reason: r.Reason) -> None:
+    asked = Asked("my model", (("steps", "4"), ("prompt", "a --word")))
+    said = say(reason, asked=asked)
+    references = isinstance(reason, p.ReferenceTierChanged)
+    option = "" if references else "--perf-checkpoint "
+    flag = "--" if references else "--perf-"
+    assert f"{option}'my model' {flag}steps 4 {flag}prompt 'a --word'" in said
+    assert "my model" not in say(reason)

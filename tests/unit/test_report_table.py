@@ -12,7 +12,7 @@ from perfsuite.report import ab, bisect, session
 from perfsuite.report.console import render_console
 from perfsuite.report.json import render_json
 from perfsuite.report.markdown import render_markdown
-from perfsuite.report.table import Code, Column, Document, Heading, Lines, Row, Table
+from perfsuite.report.table import Code, Column, Document, Heading, Legend, Lines, Row, Table
 from perfsuite.results.verdict import Outcome
 from perfsuite.selftest.quality import report as quality
 
@@ -203,3 +203,19 @@ def test_json_holds_every_block_with_cells_under_their_columns() -> None:
         {"table": [{"tier": "fp32", "note": "said"}]},
         {"code": "make perf"},
     ]
+
+
+def test_a_legend_explains_no_column_that_was_left_out() -> None:
+    columns = (
+        Column("tier", is_text=True),
+        Column("latency", about="median"),
+        Column("first to go", sheds=1, about="a long story"),
+    )
+    table = Table(columns, (Row(("fp32", "12.3 s", "1.0")),))
+    document = Document((table, Legend(table)))
+    assert "latency: median; first to go: a long story" in render_console(document, width=80)
+    narrow = render_console(document, width=16)
+    assert "latency: median" in " ".join(narrow.split())
+    assert "long story" not in narrow
+    assert "*latency: median; first to go: a long story*" in render_markdown(document)
+    assert "first to go: a long story" in render_json(document)

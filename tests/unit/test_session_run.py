@@ -243,7 +243,9 @@ def test_a_run_that_is_made_the_baseline_is_recorded_and_names_the_file(
     run = started(tmp_path, store.load(), update=update)
     verdict = judged(run, "fp32", latency_samples())
     assert verdict.outcome is Outcome.RECORDED
-    assert verdict.reasons == (BaselineRecorded(str(path), update == "add"),)
+    assert verdict.reasons == (
+        BaselineRecorded(path.relative_to(tmp_path).as_posix(), update == "add"),
+    )
     assert stored_runs(tmp_path) == runs
 
 

@@ -249,6 +249,20 @@ def test_a_gate_asks_both_arms_for_the_workload_that_was_chosen(
     assert (plan.record.latency_workload, plan.images.workload) == (latency, quality)
 
 
+def test_a_gate_tells_its_workers_where_a_tier_of_the_project_s_own_is_from(
+    model: Path, tmp_path: Path
+) -> None:
+    asked = {"checkpoint": str(model), "device": "cpu"}
+
+    def conftests(tiers: str, registered: dict[str, Path]) -> str | None:
+        settings = resolve_settings({**asked, "tiers": tiers}, tmp_path)
+        return prepare_gate(settings, ".", ".", tmp_path, registered).work.request.conftests
+
+    assert conftests("fp32,bf16", {"bf16": tmp_path}) == str(tmp_path)
+    assert conftests("fp32", {model.name: tmp_path}) == str(tmp_path)
+    assert conftests("fp32", {"bf16": tmp_path}) is None
+
+
 def test_a_gate_has_one_workload(model: Path, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(MATRIX)
     asked = {"checkpoint": str(model), "tiers": "fp32", "workload": "default,wide"}

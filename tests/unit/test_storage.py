@@ -17,6 +17,7 @@ from perfsuite.storage import (
     check_writable,
     locked,
     read_json,
+    scratch_folder,
     write_json,
     write_whole,
 )
@@ -229,6 +230,7 @@ def test_a_migration_that_stumbles_over_a_document_is_the_documents_fault(tmp_pa
 def test_what_a_killed_writer_left_is_removed_once_it_is_old_and_never_sooner(
     tmp_path: Path,
 ) -> None:
+    """Whichever file of the folder it is a draft of: a record's name is never written again."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     names = {
@@ -245,7 +247,7 @@ def test_what_a_killed_writer_left_is_removed_once_it_is_old_and_never_sooner(
         os.utime(tmp_path / name, (time.time() - age_s,) * 2)
     write_json(tmp_path / "value.json", VALUE)
     left = {what for what, name in names.items() if (tmp_path / name).exists()}
-    assert left == {"fresh, writer gone", "older, writer alive", "of another file", "no draft"}
+    assert left == {"fresh, writer gone", "older, writer alive", "no draft"}
     assert read(tmp_path / "value.json") == VALUE
 
 
@@ -299,3 +301,27 @@ def test_what_is_in_the_way_of_an_output_is_found_out_beforehand(
 def test_a_disk_that_is_nearly_full_is_said_before_anything_is_measured(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"MiB free, this run needs \d+ MiB: free space"):
         check_writable(tmp_path, 1 << 60)
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from perfsuite.storage import scratch_folder
+with scratch_folder("scratch-", Path(sys.argv[1])) as folder:
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_scratch_folder_outlives_its_owner_only_until_the_next_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OWNER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        left = Path(owner.stdout.readline().strip())
+        os.utime(left, (time.time() - 90,) * 2)
+        with scratch_folder("scratch-", tmp_path) as own:
+            assert {own, left} == set(tmp_path.iterdir()), "its owner is alive"
+        owner.kill()
+    with scratch_folder("scratch-", tmp_path) as own:
+        assert list(tmp_path.iterdir()) == [own]
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +20,13 @@ from perfsuite.images.metrics import as_eight_bits
 from perfsuite.images.references import References, encode_png
 from perfsuite.storage import write_whole
 from perfsuite.stores import references
+from perfsuite.stores.making import LATENTS
 from perfsuite.stores.references import (
-    LATENTS,
     MANIFEST,
     load_references,
     record_references,
 )
-from perfsuite.workload import Shot, Workload
+from perfsuite.workload import Asked, Shot, Workload
 from tests.unit.samples import environment, workload
 
 IDENTITY = "sha256:0123456789ab"
@@ -67,7 +68,11 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def load(folder: Path, *, identity: str = IDENTITY, work: Workload | None = None) -> References:
     return load_references(
-        folder, checkpoint="pocket", identity=identity, workload=work or workload()
+        folder,
+        checkpoint="pocket",
+        identity=identity,
+        workload=work or workload(),
+        asked=Asked("pocket"),
     )
 
 
@@ -337,3 +342,23 @@ def test_a_png_is_lossless_at_eight_bits() -> None:
     png = encode_png(first.pixels)
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     assert encode_png(as_eight_bits(first.pixels)) == png
+
+
+def test_references_that_are_replaced_while_they_are_read_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path)
+    other = [dataclasses.replace(image, pixels=1 - image.pixels) for image in images(workload())]
+    read, replaced = references._read_checked, False
+
+    def replaced_meanwhile(*given: Any) -> bytes:
+        nonlocal replaced
+        if not replaced:
+            replaced = True
+            record(tmp_path, other)
+        return read(*given)
+
+    monkeypatch.setattr(references, "_read_checked", replaced_meanwhile)
+    found = load(tmp_path)
+    for image in other:
+        assert np.array_equal(found.image(image.shot), as_eight_bits(image.pixels))

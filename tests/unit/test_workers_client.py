@@ -69,10 +69,32 @@ def test_a_worker_greets_and_answers(stage: Stage) -> None:
     arm.close()
 
 
-def test_a_worker_that_dies_is_named_with_its_last_words(stage: Stage) -> None:
-    arm = stage.play(stage.greets(), "sys.stdin.readline()", "sys.exit('no such kernel')")
+@pytest.mark.parametrize("name", list(Arm))
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("sys.exit('no such kernel')", r"worker ended with 1 \(no such kernel\)"),
+        ("os._exit(0)", "worker ended with 0"),
+        ("os.kill(os.getpid(), 11)", "worker was killed by SIGSEGV: its log is "),
+        ("os.abort()", "worker was killed by SIGABRT"),
+    ],
+)
+def test_a_worker_that_ends_itself_is_that_arms_failure_with_its_last_words(
+    stage: Stage, name: Arm, end: str, said: str
+) -> None:
+    arm = stage.play(stage.greets(), "sys.stdin.readline()", end, name=name)
     arm.start()
-    with pytest.raises(WorkerFailed, match=r"treatment worker ended with 1 \(no such kernel\)"):
+    with pytest.raises(ArmFailed, match=f"{name.value} {said}") as caught:
+        arm.turn()
+    assert caught.value.treatment is (name is Arm.TREATMENT)
+    arm.close()
+
+
+@pytest.mark.parametrize("number", [1, 15])
+def test_a_worker_that_somebody_ends_says_nothing_of_its_arm(stage: Stage, number: int) -> None:
+    arm = stage.play(stage.greets(), "sys.stdin.readline()", f"os.kill(os.getpid(), {number})")
+    arm.start()
+    with pytest.raises(WorkerFailed, match="was killed by SIG"):
         arm.turn()
     arm.close()
 
@@ -281,3 +303,16 @@ def _runs(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+@pytest.mark.parametrize("name", list(Arm))
+def test_an_environment_that_lacks_what_the_project_s_conftests_import_is_broken(
+    stage: Stage, name: Arm
+) -> None:
+    """A tier of one's own cannot be built there; nothing is said of the upgrade."""
+    failed = '{"message":"Failed","error":"SettingsError: no pandas","of_conftests":true}'
+    arm = stage.play(stage.greets(), REPLIES.format(failed), name=name)
+    arm.start()
+    with pytest.raises(EnvironmentBroken, match="no pandas: install what they import, or leave"):
+        arm.turn()
+    arm.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -185,3 +187,32 @@ def test_what_an_interrupted_installation_left_is_no_package(
     packages = msgspec.json.decode(encode(workbench.describe()), type=Hello).packages
     assert {"empty", "blank", "nameless", "unversioned"}.isdisjoint(packages)
     assert packages["torch"] == "1.0", "what stands first on sys.path is what is imported"
+
+
+def test_a_project_s_conftests_are_loaded_for_what_they_register(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a worker in its own folder; what they lack is no error of the code under test."""
+    from perfsuite.ladder import table
+
+    monkeypatch.setattr(table, "_TIERS", dict(table._TIERS))
+    monkeypatch.setattr(workbench, "measuring_process", lambda threads: contextlib.nullcontext())
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "conftest.py").write_text(
+        "import perfsuite\nperfsuite.register_tier("
+        "perfsuite.Tier('own', parent='fp32', changes=(), why='ours'))\n"
+    )
+    request = Build("own", "no such checkpoint", WORK, WORK, "cpu", 1, str(project))
+    before = os.getcwd()
+    reply = Workbench().answer(request)
+    assert isinstance(reply, Failed)
+    assert "no such checkpoint" in reply.error, "the tier was found"
+    assert not reply.of_conftests
+    assert os.getcwd() == before
+    (project / "conftest.py").write_text("import nowhere_to_be_found\n")
+    sys.modules.pop("conftest", None)
+    reply = Workbench().answer(request)
+    assert isinstance(reply, Failed)
+    assert reply.of_conftests
+    assert "No module named 'nowhere_to_be_found'" in reply.error

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from perfsuite.workload import Shot, Workload
+from perfsuite.workload import Asked, Shot, Workload
 from tests.unit.samples import workload
 
 
@@ -71,3 +72,20 @@ def test_a_workload_of_nothing_is_refused(change: dict[str, Any]) -> None:
 
 def test_a_guidance_written_as_a_whole_number_is_the_same_guidance() -> None:
     assert workload(guidance_scale=5).digest == workload(guidance_scale=5.0).digest
+
+
+PROMPT = "it's a --word, --perf-out"
+ASKED = Asked("my model", (("workload", "tall"), ("prompt", PROMPT), ("steps", "4")))
+
+
+def test_an_advised_command_names_checkpoint_and_workload_as_a_shell_takes_them() -> None:
+    assert shlex.split(ASKED.command("record-references")) == [
+        "perfsuite", "record-references", "my model",
+        "--workload", "tall", "--prompt", PROMPT, "--steps", "4",
+    ]  # fmt: skip
+    assert shlex.split(ASKED.recording()) == [
+        "perfsuite", "record", "--runs", "5", "--perf-checkpoint", "my model",
+        "--perf-workload", "tall", "--perf-prompt", PROMPT, "--perf-steps", "4",
+    ]  # fmt: skip
+    assert Asked().command("calibrate-quality") == "perfsuite calibrate-quality"
+    assert Asked().recording("--runs 7") == "perfsuite record --runs 7"

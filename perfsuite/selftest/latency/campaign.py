@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfsuite.children import run_child
 from perfsuite.errors import MeasurementError
 from perfsuite.progress import Progress
 from perfsuite.results.machine import Environment
@@ -112,7 +113,7 @@ def _in_fresh_process(folder: Path, number: int) -> Trial:
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "trial.json"
         worker = [sys.executable, "-m", "perfsuite.selftest.latency.worker"]
-        done = subprocess.run(
+        done = run_child(
             [*worker, str(folder), str(number), str(target)],
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -66,7 +66,7 @@ def repeat_tiers(
     if run.calibration is None:
         raise CalibrationError(
             f"checkpoint '{run.checkpoint.name}' has no thresholds of the quality gate",
-            hint=f"perfsuite calibrate-quality {run.checkpoint.name}",
+            hint=run.asked.command("calibrate-quality"),
         )
     per_set = len(run.work.quality.seeds)
     for done in range(0, repeats, CHUNK):

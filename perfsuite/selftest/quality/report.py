@@ -133,4 +133,6 @@ def _layers(trial: Trial) -> str:
     if evidence is None or not evidence.scores:
         return "-"
     worst = evidence.scores[0]
+    if worst.relative_error is None:
+        return "no score"
     return f"{worst.relative_error:.4f} x{worst.gain:.3f}"
