@@ -32,7 +32,7 @@ def deepcache(interval: int, branch: int = 0) -> Change:
         """Deep features of the denoiser are reused between steps (DeepCache)."""
         # Exact: it belongs to the fp32 build that the method's own references are made with. That
         # its pictures are not the checkpoint's is what the row's `as_good_as` says.
-        if builder.family.denoiser_name != "unet":
+        if not hasattr(builder.family.denoiser(builder.pipeline), "up_blocks"):
             raise NotAvailable(builder.family.name, "a UNet, which DeepCache needs")
         helper = helper_of(builder.pipeline)
         helper.set_params(cache_interval=interval, cache_branch_id=branch)

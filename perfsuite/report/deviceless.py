@@ -129,7 +129,7 @@ def _smallest_card(memory: MemoryPlan) -> str:
 
 
 def _legend(record: StructureRecord) -> str:
-    names = sorted({tier.denoiser for tier in record.tiers})
+    names = sorted({tier.denoiser for tier in record.tiers} - {""})
     return (
         f"operators to results: one step of {', '.join(names)}, before anything is compiled; peak: "
         "all weights and the largest part's results; card: the smallest of "

@@ -152,7 +152,7 @@ class TierStructure:
 
     Attributes:
         tier: its name.
-        denoiser: the part that works at every step.
+        denoiser: names the part that works at every step; empty if nothing was counted.
         operators: of one pipeline call with one denoising step.
         memory: of the same call.
         kernels: for each architecture that was asked for; empty if none was, or if the tier is not
@@ -162,7 +162,7 @@ class TierStructure:
     """
 
     tier: str
-    denoiser: str = "unet"
+    denoiser: str = ""
     operators: OperatorCounts = field(default_factory=OperatorCounts)
     memory: MemoryPlan = field(default_factory=lambda: MemoryPlan(()))
     kernels: tuple[ArchKernels, ...] = ()

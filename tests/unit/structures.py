@@ -38,6 +38,7 @@ def tier(
 ) -> TierStructure:
     return TierStructure(
         name,
+        denoiser="unet",
         operators=OperatorCounts(
             {ATTENTION: {"aten.mm": products, "aten._scaled_dot_product_flash_attention": 1}},
             {ATTENTION: 10**12 * products},

@@ -13,7 +13,7 @@ from perfsuite.ladder import find_tiers
 from perfsuite.results.images import ImageScore, Thresholds
 from perfsuite.selftest.quality import repeats
 from perfsuite.selftest.quality.repeats import Repeat, repeat_tiers, summary
-from perfsuite.workload import Workload
+from perfsuite.workload import Asked, Workload
 
 THRESHOLDS = Thresholds("calibrated", worst_ssim=0.99)
 WORKLOAD = Workload(("a fox", "a cat"), (0, 1), 2, 5.0, 64, 64)
@@ -27,6 +27,7 @@ def a_run(calibration: Any) -> Any:
     return SimpleNamespace(
         calibration=calibration,
         checkpoint=SimpleNamespace(name="pocket"),
+        asked=Asked("pocket"),
         work=SimpleNamespace(quality=WORKLOAD),
         tiers=find_tiers(["fp32", "bf16"]),
     )
