@@ -18,7 +18,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from perfsuite.errors import OutputError, head_of
-from perfsuite.storage import locked, read_json, write_json, write_whole
+
+# What reads and writes files is imported where a copy is made: settings ask this module for what a
+# URL is, in sessions that measure nothing too.
 
 SCHEMA = 1
 STATE = ".mirror.json"
@@ -78,6 +80,8 @@ class Mirror:
         Raises:
             OutputError: the URL cannot be reached or written, or a file has changed on both sides.
         """
+        from perfsuite.storage import locked, write_json
+
         with self._reached() as remote, locked(self.folder / STATE):
             remote.check_writable()
             before = self._state()
@@ -99,6 +103,8 @@ class Mirror:
             OutputError: the URL cannot be reached, or a file has changed there since it was
                 fetched; all others are sent nevertheless.
         """
+        from perfsuite.storage import locked, write_json
+
         refused = []
         with self._reached() as remote, locked(self.folder / STATE):
             state = self._state()
@@ -122,6 +128,8 @@ class Mirror:
 
     def _take(self, path: str, content: bytes, known: str | None) -> str:
         """Put a fetched file in its place; the digest that both sides had in common at last."""
+        from perfsuite.storage import write_whole
+
         target, there = self.folder / path, _digest(content)
         here = _digest(target.read_bytes()) if target.is_file() else None
         if here == there:
@@ -167,6 +175,8 @@ class Mirror:
                 yield path
 
     def _state(self) -> _State:
+        from perfsuite.storage import read_json
+
         path = self.folder / STATE
         if not path.is_file():
             return _State(SCHEMA, self.url)
@@ -234,6 +244,8 @@ class _Remote:
 
     def write(self, path: str, content: bytes, *, only_if_new: bool = False) -> bool:
         """Write a file whole; whether it was written, where it may only be a new one."""
+        from perfsuite.storage import write_whole
+
         target = f"{self.root}/{path}"
         if self.protocol in ("file", "local"):
             if only_if_new and Path(target).exists():

@@ -95,7 +95,7 @@ def test_the_second_run_compares_with_the_first(project: pytest.Pytester) -> Non
     run(project, "--perf-tiers", "twin,fp32")
     record = latest(project)
     assert [result.tier for result in record.tiers] == ["fp32", "twin"]
-    assert record.baseline == str(baseline_path(project).relative_to(project.path))
+    assert record.baseline == str(baseline_path(project).relative_to(project.path / ".perfsuite"))
     verdicts = [verdict_on(each, Metric.LATENCY) for each in record.tiers]
     assert all(each.change is not None for each in verdicts)
     assert record.complete

@@ -60,7 +60,9 @@ def denoisers(monkeypatch: pytest.MonkeyPatch, quick: Checkpoint) -> Denoisers:
     monkeypatch.setattr(table, "_TIERS", rows)
     build = ladder.build_tier
 
-    def noted_build(tier: Tier, *rest: object, exact_only: bool, **options: object) -> BuiltTier:
+    def noted_build(
+        tier: Tier, *rest: object, exact_only: bool = False, **options: object
+    ) -> BuiltTier:
         name = f"{tier.name} exact" if exact_only else tier.name
         seen.alive[name] = seen.still_there
         built = build(tier, *rest, exact_only=exact_only, **options)  # type: ignore[arg-type]
