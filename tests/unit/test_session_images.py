@@ -108,7 +108,7 @@ def test_a_fault_fails_it_with_a_picture_beside_the_record(
     (reason,) = verdict.reasons
     assert isinstance(reason, ThresholdsMissed)
     assert [each.metric for each in reason.missed] == ["worst_psnr_db"]
-    (picture,) = evidence(verdict).pictures
+    picture = evidence(verdict).pictures[0]  # what a fresh process made of it may follow
     assert Path(picture).parent == Path("a-run")
     assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert Path(picture).name.startswith("exactness-sdpa-")
@@ -125,8 +125,7 @@ def test_a_full_disk_costs_the_picture_and_not_the_verdict(
         verdict = gate.judge_exactness(sdpa)
     assert verdict.outcome is Outcome.REGRESSED
     assert evidence(verdict).pictures == ()
-    (note,) = verdict.notes
-    assert isinstance(note, NoPicture)
+    note = next(each for each in verdict.notes if isinstance(each, NoPicture))
     assert "No space left" in note.problem
 
 
