@@ -92,7 +92,10 @@ def test_a_worker_that_ends_itself_is_that_arms_failure_with_its_last_words(
 
 @pytest.mark.parametrize("number", [1, 15])
 def test_a_worker_that_somebody_ends_says_nothing_of_its_arm(stage: Stage, number: int) -> None:
-    arm = stage.play(stage.greets(), "sys.stdin.readline()", f"os.kill(os.getpid(), {number})")
+    # Under nohup a hangup is ignored, by children too.
+    heeded = f"__import__('signal').signal({number}, 0)"
+    killed = f"os.kill(os.getpid(), {number})"
+    arm = stage.play(stage.greets(), "sys.stdin.readline()", heeded, killed)
     arm.start()
     with pytest.raises(WorkerFailed, match="was killed by SIG"):
         arm.turn()
