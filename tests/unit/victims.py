@@ -117,9 +117,9 @@ def run_command(folder: Path, arguments: tuple[str, ...]) -> None:
     from perfsuite.environments import builder
     from perfsuite.results.ab import Arm
 
-    def open_players(plan: Any, control: Path, treatment: Path) -> Any:
+    def open_players(plan: Any, control: Path, treatment: Path, **options: Any) -> Any:
         programs = dict.fromkeys(Arm, ("tiny_worker",))  # of the wheels in both environments
-        return open_workers(plan, control, treatment, programs)
+        return open_workers(plan, control, treatment, programs, **options)
 
     bisect.open_workers = open_players  # type: ignore[assignment, attr-defined]
     builder.held_equal = lambda named: ()
@@ -276,7 +276,7 @@ def _player(folder: Path) -> str:
     from safetensors.numpy import save_file
 
     from perfsuite.checkpoints import find_checkpoint
-    from perfsuite.workers.protocol import Begun, Built, ImagesMade, WarmedUp
+    from perfsuite.workers.protocol import Begun, Built, Counts, ImagesMade, WarmedUp
     from tests.unit.ab_samples import finished, image
 
     shots = list(find_checkpoint("pocket").quality.shots())
@@ -288,6 +288,7 @@ def _player(folder: Path) -> str:
     replies = {
         "Build": Built(0.1, 0.06, ()),
         "WarmUp": WarmedUp((0.05,)),
+        "Count": Counts(None, "a player counts nothing"),
         "Begin": Begun(),
         "MakeImages": ImagesMade((True,) * len(shots)),
         "Finish": finished(),
