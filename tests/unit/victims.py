@@ -61,7 +61,7 @@ REPLIES = json.loads({replies!r})
 
 def play(sample_s):
     requests, replies = main.take_over_pipes()
-    main.end_with_the_gate(requests)
+    ending = main.end_with_the_gate(requests)
     subprocess.Popen(["sleep", "600"])
     source = os.path.realpath(os.path.join(os.environ["PYTHONPATH"], "perfsuite"))
     hello = dict(message="Hello", source=source, prefix="/env", python="3.11.0", packages={{}})
@@ -76,6 +76,7 @@ def play(sample_s):
         else:
             reply = REPLIES[asked["message"]]
         replies.write(json.dumps(reply).encode() + b"\\n")
+    ending.join(timeout=5)  # as the worker does: this thread ends what was started
 """
 FIRST_BAD = "1.3"
 
