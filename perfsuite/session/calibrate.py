@@ -65,14 +65,12 @@ def calibrate(
             f"images of {run.checkpoint.name} are noise", hint="calibrate a trained checkpoint"
         )
     key = None if run.checkpoint.portable_references else run.environment.hardware.images_key
-    path = calibration_path(run.settings.baselines, run.checkpoint.name, key)
+    label = run.work.quality_label
+    path = calibration_path(run.settings.baselines, run.checkpoint.name, key, label)
     check_outputs(path)
     begin("fp32")
     ground = _lay_ground(run, widened(run.work.quality, seeds), progress)
     known = run.calibration.tiers if run.calibration else {}
-    key = None if run.checkpoint.portable_references else run.environment.hardware.images_key
-    label = run.work.quality_label
-    path = calibration_path(run.settings.baselines, run.checkpoint.name, key, label)
     calibration = Calibration(
         SCHEMA,
         run.checkpoint.name,
