@@ -160,16 +160,23 @@ class ImageGate:
         images: tuple[GeneratedImage, ...],
         references: References,
     ) -> Verdict:
-        """A picture of the worst image; a disk that is full costs the picture, not the verdict."""
+        """A picture of the worst image of what has failed."""
         if verdict.outcome is not Outcome.REGRESSED or verdict.images is None:
             return verdict
         path = self._picture_path(verdict, tier, images)
+        drawn = _picture(verdict, verdict.images, tier, images, references)
+        return self._with_picture(verdict, verdict.images, path, drawn)
+
+    def _with_picture(
+        self, verdict: Verdict, evidence: ImageEvidence, path: Path, png: bytes
+    ) -> Verdict:
+        """Put a picture before those that a verdict has; a full disk costs it, not the verdict."""
         try:
-            write_whole(path, _picture(verdict, verdict.images, tier, images, references))
+            write_whole(path, png)
         except OutputError as error:
             return replace(verdict, notes=(*verdict.notes, NoPicture(error.problem)))
-        shown = (str(path.relative_to(self.records)), *verdict.images.pictures)
-        return replace(verdict, images=replace(verdict.images, pictures=shown))
+        shown = (str(path.relative_to(self.records)), *evidence.pictures)
+        return replace(verdict, images=replace(evidence, pictures=shown))
 
     def _once_more(
         self,
@@ -189,12 +196,7 @@ class ImageGate:
             return verdict
         path = self._picture_path(verdict, built.tier.name, images)
         path = path.with_name(f"{path.stem}-again.png")
-        try:
-            write_whole(path, encode_png(found.other.pixels))
-        except OutputError as error:
-            return replace(verdict, notes=(*verdict.notes, NoPicture(error.problem)))
-        shown = (str(path.relative_to(self.records)),)
-        return replace(verdict, images=replace(evidence, pictures=shown))
+        return self._with_picture(verdict, evidence, path, encode_png(found.other.pixels))
 
     def _shown(
         self,
